@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+/* The configuration: INI files read into sections, then checked into settings. */
+#ifndef CORE_CONFIG_H
+#define CORE_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "buf.h"
+#include "error.h"
+
+/* ---- Text to sections (ini.c): knows no key ---- */
+
+struct ini_key {
+	char *key;
+	char **values;		/* one for each "key =", continuation lines joined with one space
+				 * (scalars) or, in `items`, each its own */
+	size_t n_values;
+	char **items;		/* every value and every continuation line: the list view */
+	size_t n_items;
+	int *item_lines;	/* line of each item */
+	char *where;		/* "FILE:LINE" of its first line */
+};
+
+struct ini_section {
+	char *kind;		/* "sandbox" of [sandbox pii_runner] */
+	char *name;		/* "pii_runner", or NULL */
+	char *where;		/* "FILE:LINE" */
+	char *dir;		/* directory of its file, for relative paths; NULL for a text */
+	struct ini_key *keys;
+	size_t n_keys;
+};
+
+struct ini {
+	struct ini_section *sections; /* in file order */
+	size_t n_sections;
+};
+
+/*
+ * Adds a file's sections to *ini. Refuses, with FILE:LINE and the way out: what is no regular file,
+ * over 1 MiB, not owned well (plugin_check_owner), NUL bytes, a line over 190 bytes (continue it on
+ * an indented line), " ;" inside a value, a section or key twice, a key outside a section, anything
+ * else that is no INI. ${VAR} and ${VAR:-default} are expanded ("$${" gives "${").
+ */
+int ini_read_file(struct ini *ini, const char *path, struct hookbox_error *error);
+/* The same for a text; errors say NAME:LINE. */
+int ini_read_text(struct ini *ini, const char *text, size_t size, const char *name,
+		  struct hookbox_error *error);
+void ini_free(struct ini *ini);
+
+/* ---- Sections to settings (config.c, config_hook.c ...): knows the host's keys ---- */
+
+enum hook_type { HOOK_PROVIDER = 1, HOOK_TOOL, HOOK_SESSION, HOOK_EVAL };
+enum hook_mode { HOOK_FILTER = 1, HOOK_OBSERVE };
+
+/* A set of causes, one bit (1 << enum hookbox_cause) each. */
+typedef uint32_t cause_set;
+
+struct config_hook {
+	char *name;
+	char *where;		/* "FILE:LINE" */
+	char *command;		/* absolute, or a bare name searched in the PATH of where it runs; a
+				 * relative path is resolved against the config file's directory */
+	struct strv args;
+	struct strv env;	/* NAME=value or NAME */
+	enum hook_type type;
+	struct strv phases;
+	enum hook_mode mode;
+	int64_t timeout_ms;	/* default 10000 */
+	cause_set allow_on;	/* failures that on_error turns into an allow */
+	char *sandbox;		/* name of a [sandbox], or "direct" */
+};
+
+struct config_sandbox {
+	char *name;
+	char *where;		/* "FILE:LINE" */
+	char *dir;		/* directory of its file, or NULL */
+	char *mode;
+	struct strv env;	/* NAME=value or NAME; set for every call */
+	char *workdir;		/* absolute, or NULL */
+	bool shell;		/* shell = sh (default) or none */
+	int64_t timeout_ms;	/* for calls that set none; default 0: no limit */
+	uint64_t stdout_limit;	/* 0: the default */
+	uint64_t stderr_limit;
+	/* The backend's own keys: an owned array whose strings are lent from config.ini. A key
+	 * "MODE.key" counts, as "key", when MODE is this sandbox's mode and is left out otherwise, so
+	 * that a mode can be swapped in one line. */
+	struct ini_key *params;
+	size_t n_params;
+};
+
+struct config {
+	struct ini ini;		/* owns the strings that params lends */
+	char *path;		/* the main file, NULL for a text */
+	struct strv files;	/* every file that was read */
+	struct strv plugin_path;
+	struct config_hook *hooks;	/* in config order */
+	size_t n_hooks;
+	struct config_sandbox *sandboxes;
+	size_t n_sandboxes;
+};
+
+/* The path that hookbox_options.config_path = NULL means; an error names every place looked at. */
+int config_find(char **path, struct hookbox_error *error);
+
+/* Reads the file and conf.d beside it (*.ini in name order), or a text, and checks all of it except
+ * the backends' own keys. */
+int config_load(const char *path, struct config **config, struct hookbox_error *error);
+int config_load_text(const char *text, struct config **config, struct hookbox_error *error);
+void config_free(struct config *config);
+
+/* Words of enums, for reading and printing; 0 / NULL when unknown. */
+const char *hook_type_name(enum hook_type type);
+enum hook_type hook_type_from(const char *name);
+const char *hook_mode_name(enum hook_mode mode);
+/* "before_call", ... of a type, NULL-terminated; none for eval. */
+const char *const *hook_type_phases(enum hook_type type);
+
+/* NAME of an environment entry is [A-Za-z_][A-Za-z0-9_]*; is "NAME" or "NAME=..." legal? */
+bool env_entry_ok(const char *entry);
+
+#endif

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The ledger: who owns what. Each host has an owner id, which every box and every marked process
+ * bears, and a file in a private directory that says which sandboxes it used. The file is locked
+ * while the host lives, so the next host on the machine sees which ones were killed.
+ */
+#ifndef CORE_LEDGER_H
+#define CORE_LEDGER_H
+
+#include <stdbool.h>
+
+#include "error.h"
+
+struct ledger;
+
+/* Makes no file yet: the first ledger_use() does. */
+struct ledger *ledger_new(void);
+/* Removes this host's file: it left nothing. NULL is ignored. */
+void ledger_free(struct ledger *ledger);
+
+/* [0-9a-z-]{1,40}: names this host process on this machine since this boot. */
+const char *ledger_owner(const struct ledger *ledger);
+/* Is the process behind an owner id gone for certain? Not for ids of other machines. */
+bool ledger_owner_dead(const char *owner);
+/* The private 0700 directory, made on first use; NULL when there can be none. [any] */
+const char *ledger_state_dir(struct ledger *ledger);
+
+/*
+ * [any] Notes that this host uses the sandbox, before its first call. The owners of killed hosts
+ * that used a sandbox of the same name and mode are handed to `left`, which returns true when it has
+ * ended all that they left there; then the note is crossed out. Cheap when there is none.
+ */
+int ledger_use(struct ledger *ledger, const char *sandbox, const char *mode,
+	       bool (*left)(void *data, const char *owner), void *data,
+	       struct hookbox_error *error);
+
+#endif

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/* Lines for the operator. Levels are those of enum sandbox_log_level. */
+#ifndef CORE_LOG_H
+#define CORE_LOG_H
+
+struct log {
+	void (*write)(void *data, int level, const char *message); /* NULL: stderr, up to warnings */
+	void *data;
+};
+
+void log_write(const struct log *log, int level, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+#endif

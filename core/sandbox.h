@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/* A sandbox: one configured instance of a backend, and the calls that run in it. */
+#ifndef CORE_SANDBOX_H
+#define CORE_SANDBOX_H
+
+#include "config.h"
+#include "ledger.h"
+#include "log.h"
+#include "plugin.h"
+
+struct sandbox;
+
+/* What all sandboxes of a host share. */
+struct sandbox_host_context {
+	const struct log *log;
+	struct ledger *ledger;	/* who we are, and what killed hosts left */
+};
+
+/* The built-in backend that runs the command as a plain process of the host. (direct.c) */
+extern const struct sandbox_plugin_v1 direct_plugin;
+
+/* Makes the instance: parameters filled and checked, open() called. Starts nothing. */
+int sandbox_open(const struct config_sandbox *config, const struct sandbox_plugin_v1 *plugin,
+		 const struct sandbox_host_context *context, struct sandbox **sandbox,
+		 struct hookbox_error *error);
+/* No call may be running. Stops a box that was started for it. */
+void sandbox_close(struct sandbox *sandbox);
+
+const char *sandbox_name(const struct sandbox *sandbox);
+const struct sandbox_plugin_v1 *sandbox_plugin(const struct sandbox *sandbox);
+
+/* [any] Runs a call; see hookbox_exec(). (call.c) */
+int sandbox_call(struct sandbox *sandbox, const struct hookbox_call *call,
+		 struct hookbox_result **result, struct hookbox_error *error);
+
+/* [any] Asks sandbox.probe/1; calls `finding` for each. -ENOSYS when the backend has no probe. */
+int sandbox_probe(struct sandbox *sandbox, int64_t timeout_ms,
+		  void (*finding)(void *data, uint32_t status, const char *what, const char *remedy),
+		  void *data);
+
+#endif

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The spawn engine: the only place that starts a process. It starts one, feeds its stdin, reads
+ * its output, and returns when it has been waited for and its process group is gone.
+ */
+#ifndef CORE_SPAWN_H
+#define CORE_SPAWN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "buf.h"
+#include "error.h"
+
+/* One output stream (index 0 is stdout, 1 is stderr). */
+struct spawn_stream {
+	/*
+	 * Takes what the process wrote. Returns 0 to go on, SPAWN_STOP_LIMIT or SPAWN_STOP_CANCEL to
+	 * end the process. Afterwards it is still called while output is drained; the return value
+	 * then no longer matters.
+	 */
+	int (*consume)(void *data, const char *bytes, size_t n);
+	void *data;
+	/* Where `relay` goes, -1 for nowhere. The consumer adds to *relay; the engine writes it out and
+	 * stops reading the process while more than 64 KiB wait. A broken out_fd cancels. */
+	int out_fd;
+	struct buf *relay;	/* required when out_fd >= 0 */
+};
+
+enum { SPAWN_STOP_LIMIT = 1, SPAWN_STOP_CANCEL = 2 };
+
+struct spawn_request {
+	const char *const *argv;	/* argv[0]: a path, or a name searched in `path` */
+	const char *const *env;		/* the whole environment, NAME=value */
+	const char *path;		/* the PATH to search; NULL: this process's own */
+	const char *cwd;		/* or NULL */
+	const void *before_stdin;	/* goes in first */
+	size_t before_stdin_size;
+	const void *stdin_data;		/* then this */
+	size_t stdin_size;
+	int stdin_fd;			/* then what can be read from here; -1: nothing */
+	struct spawn_stream stream[2];
+	int64_t deadline_us;		/* monotonic; CLOCK_NEVER for none */
+	int64_t grace_ms;		/* between TERM and KILL */
+	int cancel_fd;			/* readable: end the process; -1: none. Never read from. */
+};
+
+/* Why the engine stopped watching. */
+enum spawn_end {
+	SPAWN_EXITED = 1,	/* status: exit code */
+	SPAWN_SIGNALED,		/* status: signal */
+	SPAWN_TIMED_OUT,
+	SPAWN_CANCELLED,
+	SPAWN_OUTPUT_LIMIT,
+	SPAWN_NOT_STARTED,	/* error_number, message */
+	SPAWN_LOST,		/* somebody else reaped it, or the engine failed: message */
+};
+
+struct spawn_result {
+	enum spawn_end end;
+	int status;
+	int error_number;
+	char message[1024];
+	bool killed;		/* the engine sent it a signal */
+	bool truncated;		/* a stream was still open 500 ms after the end, and was cut off */
+	bool group_gone;	/* no process of its group is left */
+	pid_t pid;		/* of the process; 0 when none was started */
+	int64_t started_us;	/* monotonic */
+};
+
+/*
+ * Runs it to its end; always fills *result. TERM goes to the process group at the deadline, at a
+ * cancel and at a stop; KILL after the grace. When the process ends by itself what is left of its
+ * group is killed before it is reaped. SIGPIPE cannot reach the caller.
+ */
+void spawn_run(const struct spawn_request *request, struct spawn_result *result);
+
+/*
+ * Runs a command of the host's own (an end command, a plugin's host->run) with its output kept up
+ * to `limit` bytes of each stream.
+ */
+struct spawn_capture {
+	struct spawn_result result;
+	struct buf out;
+	struct buf err;
+	uint64_t out_total;
+	uint64_t err_total;
+};
+
+struct spawn_command {
+	const char *const *argv;
+	const char *const *env;		/* the whole environment */
+	const char *cwd;
+	const void *stdin_data;
+	size_t stdin_size;
+	int64_t timeout_ms;
+	size_t limit;			/* further output is dropped */
+};
+
+void spawn_run_captured(const struct spawn_command *command, struct spawn_capture *capture);
+void spawn_capture_free(struct spawn_capture *capture);
+
+/*
+ * What a call leaves behind on the host: processes whose environment holds "HOOKBOX_CALL=" and the
+ * mark. (leftover.c)
+ */
+#define SPAWN_MARK "HOOKBOX_CALL"
+
+/*
+ * Kills every process whose environment has SPAWN_MARK=mark (or, with `prefix`, a value that begins
+ * with it), until none is left. With since_pid > 0 only processes that can have been created after
+ * that pid was are looked at, which makes it cheap when there are none. Returns 0: none is left
+ * that can be seen; else negative errno with a sentence (one that cannot be killed, a /proc that
+ * cannot be read).
+ */
+int leftover_kill(const char *mark, bool prefix, pid_t since_pid, struct hookbox_error *error);
+
+/* A process's start time in clock ticks since boot, 0 when there is no such process. */
+uint64_t process_start_time(pid_t pid);
+
+#endif
