@@ -36,7 +36,7 @@ static void test_only_what_is_between_the_marks_is_the_commands(void **state)
 	struct mark_stream marks;
 
 	for (size_t step = 1; step < sizeof(text); step++) {
-		check_stream(text, sizeof(text) - 1, step, "a\036b\0c\n", 7, &marks);
+		check_stream(text, sizeof(text) - 1, step, "a\036b\0c\n", 6, &marks);
 		assert_true(marks.started);
 		assert_true(marks.ended);
 		assert_int_equal(marks.code, 7);
