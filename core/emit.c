@@ -22,66 +22,53 @@ static bool hook_listens(const struct config_hook *hook, enum hook_type type, co
 
 static int event_type(const char *name, enum hook_type *type, struct hookbox_error *error)
 {
-	_cleanup_strv_ struct strv names = {0};
-	_cleanup_buf_ struct buf hint = {0};
+	const char *names[HOOK_EVAL + 1] = {NULL};
 
 	*type = hook_type_from(name);
 	if (*type)
 		return 0;
 	for (enum hook_type i = HOOK_PROVIDER; i <= HOOK_EVAL; i++)
-		strv_add(&names, hook_type_name(i));
-	near_hint(&hint, name, strv_view(&names));
-	if (names.failed || hint.failed)
-		return error_no_memory(error);
-	return error_set(error, -EINVAL, "\"%s\" is no hook type: %s", name, hint.data);
+		names[i - HOOK_PROVIDER] = hook_type_name(i);
+	return near_error(error, -EINVAL, name, names, "\"%s\" is no hook type", name);
 }
 
 /* Is it a phase of the type? eval has none. */
 static int event_phase_check(enum hook_type type, const char *phase, struct hookbox_error *error)
 {
 	const char *const *phases = hook_type_phases(type);
-	_cleanup_buf_ struct buf hint = {0};
 
-	if (type == HOOK_EVAL)
-		return phase ? error_set(error, -EINVAL,
-					 "an eval event has no phase: leave \"%s\" out", phase) :
-			       0;
-	for (size_t i = 0; phase && phases[i]; i++)
+	if (type == HOOK_EVAL) {
+		if (!phase)
+			return 0;
+		return error_set(error, -EINVAL, "an eval event has no phase: leave \"%s\" out", phase);
+	}
+	if (!phase)
+		return near_error(error, -EINVAL, "", phases, "a %s event needs a phase",
+				  hook_type_name(type));
+	for (size_t i = 0; phases[i]; i++)
 		if (!strcmp(phases[i], phase))
 			return 0;
-	near_hint(&hint, phase ? phase : "", phases);
-	if (hint.failed)
-		return error_no_memory(error);
-	if (!phase)
-		return error_set(error, -EINVAL, "a %s event needs a phase: %s",
-				 hook_type_name(type), hint.data);
-	return error_set(error, -EINVAL, "\"%s\" is no phase of %s: %s", phase,
-			 hook_type_name(type), hint.data);
+	return near_error(error, -EINVAL, phase, phases, "\"%s\" is no phase of %s", phase,
+			  hook_type_name(type));
 }
 
 /* The phase that a run of this one hook is for. */
 static int event_phase_of_hook(const struct config_hook *hook, const char **phase,
 			       struct hookbox_error *error)
 {
-	_cleanup_buf_ struct buf hint = {0};
+	const char *const *phases = strv_view(&hook->phases);
 	int r;
 
-	if (!*phase && hook->phases.n == 1)
-		*phase = hook->phases.v[0];
-	if (!*phase && hook->phases.n > 1) {
-		near_hint(&hint, "", strv_view(&hook->phases));
-		return hint.failed ? error_no_memory(error) :
-				     error_set(error, -EINVAL,
-					       "hook \"%s\" has several phases, say which: %s",
-					       hook->name, hint.data);
-	}
+	if (!*phase && hook->phases.n > 1)
+		return near_error(error, -EINVAL, "", phases,
+				  "hook \"%s\" has several phases, say which", hook->name);
+	if (!*phase)
+		*phase = phases[0];
 	r = event_phase_check(hook->type, *phase, error);
 	if (r < 0 || hook_listens(hook, hook->type, *phase))
 		return r;
-	near_hint(&hint, *phase, strv_view(&hook->phases));
-	return hint.failed ? error_no_memory(error) :
-			     error_set(error, -EINVAL, "hook \"%s\" does not listen to %s: %s",
-				       hook->name, *phase, hint.data);
+	return near_error(error, -EINVAL, *phase, phases, "hook \"%s\" does not listen to %s",
+			  hook->name, *phase);
 }
 
 /* What the outcomes come to. */
@@ -197,7 +184,10 @@ static int host_find_hook(const struct hookbox *box, const char *name,
 			return 0;
 		strv_add(&names, (*hook)->name);
 	}
-	return host_unknown("hook", name, &names, error);
+	if (names.failed)
+		return error_no_memory(error);
+	return near_error(error, -ENOENT, name, strv_view(&names), "no hook \"%s\" is configured",
+			  name);
 }
 
 int hookbox_run(struct hookbox *box, const char *name, const struct hookbox_event *their_event,

@@ -48,7 +48,7 @@ void answer_clear(struct answer *answer);
  */
 struct json_t;
 
-/* The offset of the first byte from `at` on that is no JSON white space; size when there is none. */
+/* The offset of the first byte from `at` on that is no white space of JSON; size for none. */
 size_t json_skip_space(const char *text, size_t size, size_t at);
 
 /* One object within the limits, all its numbers read as reals, or an error that says where. */

@@ -56,7 +56,7 @@ struct sandbox *host_sandbox(struct hookbox *box, const char *name)
 }
 
 int host_read_struct(void *own, size_t own_size, const void *theirs, const char *what,
-			    struct hookbox_error *error)
+		     struct hookbox_error *error)
 {
 	size_t size = 0;
 
@@ -71,17 +71,6 @@ int host_read_struct(void *own, size_t own_size, const void *theirs, const char 
 	return 0;
 }
 
-int host_unknown(const char *what, const char *name, const struct strv *names,
-			struct hookbox_error *error)
-{
-	_cleanup_buf_ struct buf hint = {0};
-
-	near_hint(&hint, name, strv_view(names));
-	if (names->failed || hint.failed)
-		return error_no_memory(error);
-	return error_set(error, -ENOENT, "no %s \"%s\" is configured: %s", what, name, hint.data);
-}
-
 static int host_unknown_sandbox(const struct hookbox *box, const char *name,
 				struct hookbox_error *error)
 {
@@ -89,7 +78,10 @@ static int host_unknown_sandbox(const struct hookbox *box, const char *name,
 
 	for (size_t i = 0; i < box->n_sandboxes; i++)
 		strv_add(&names, sandbox_name(box->sandboxes[i]));
-	return host_unknown("sandbox", name, &names, error);
+	if (names.failed)
+		return error_no_memory(error);
+	return near_error(error, -ENOENT, name, strv_view(&names),
+			  "no sandbox \"%s\" is configured", name);
 }
 
 /*

@@ -27,8 +27,4 @@ struct sandbox *host_hook_sandbox(struct hookbox *box, const struct config_hook 
 int host_read_struct(void *own, size_t own_size, const void *theirs, const char *what,
 		     struct hookbox_error *error);
 
-/* -ENOENT: no such WHAT is configured, and what there is instead. */
-int host_unknown(const char *what, const char *name, const struct strv *names,
-		 struct hookbox_error *error);
-
 #endif

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "near.h"
 
-#include <stddef.h>
+#include <stdarg.h>
 #include <string.h>
+
+#include "buf.h"
+#include "cleanup.h"
 
 #define NEAR_WORD_MAX 64
 #define NEAR_LIST_MAX 20
@@ -61,7 +64,7 @@ const char *near_word(const char *word, const char *const *candidates)
 	return nearest;
 }
 
-void near_hint(struct buf *sentence, const char *word, const char *const *candidates)
+static void near_add_hint(struct buf *sentence, const char *word, const char *const *candidates)
 {
 	const char *nearest = near_word(word, candidates);
 
@@ -69,16 +72,29 @@ void near_hint(struct buf *sentence, const char *word, const char *const *candid
 		buf_printf(sentence, "did you mean \"%s\"?", nearest);
 		return;
 	}
-	if (!*candidates) {
-		buf_add_string(sentence, "there is none");
-		return;
-	}
-	buf_add_string(sentence, "there is: ");
+	buf_add_string(sentence, *candidates ? "there is " : "there is none");
 	for (size_t i = 0; candidates[i]; i++) {
 		if (i == NEAR_LIST_MAX) {
 			buf_add_string(sentence, ", ...");
-			break;
+			return;
 		}
 		buf_printf(sentence, "%s%s", i ? ", " : "", candidates[i]);
 	}
+}
+
+int near_error(struct hookbox_error *error, int code, const char *word,
+	       const char *const *candidates, const char *format, ...)
+{
+	_cleanup_buf_ struct buf hint = {0};
+	_cleanup_free_ char *sentence = NULL;
+	va_list args;
+	int length;
+
+	va_start(args, format);
+	length = vasprintf(&sentence, format, args);
+	va_end(args);
+	near_add_hint(&hint, word, candidates);
+	if (length < 0 || hint.failed)
+		return error_no_memory(error);
+	return error_set(error, code, "%s: %s", sentence, hint.data);
 }
