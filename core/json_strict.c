@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Strict JSON on top of jansson, which does the grammar, UTF-8, duplicate keys and trailing bytes.
- * Added here: limits, checked before jansson recurses or allocates, and sentences of our own, as
- * jansson's quote the text, which may hold what nobody should find in a log.
+ * Added here: limits, checked before jansson recurses or allocates; NUL bytes, which jansson
+ * swallows behind a number or a word; and sentences of our own, as jansson's quote the text, which
+ * may hold what nobody should find in a log.
  */
 #include "hook.h"
 
@@ -84,6 +85,7 @@ static const char *json_error_sentence(const json_error_t *error)
 int json_parse_object(const char *text, size_t size, size_t size_limit, struct json_t **object,
 		      struct hookbox_error *error)
 {
+	const char *nul;
 	json_error_t found;
 	json_t *value;
 	int r;
@@ -93,6 +95,10 @@ int json_parse_object(const char *text, size_t size, size_t size_limit, struct j
 				 size, size_limit >> 20);
 	if (json_skip_space(text, size, 0) == size)
 		return error_set(error, -EINVAL, "empty, where a JSON object must be");
+	nul = memchr(text, '\0', size);
+	if (nul)
+		return error_set(error, -EINVAL, "invalid JSON at byte %td: a NUL byte",
+				 nul - text + 1);
 	r = json_check_depth(text, size, error);
 	if (r < 0)
 		return r;

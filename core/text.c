@@ -51,7 +51,7 @@ void text_add_last_line(struct buf *sentence, const char *bytes, size_t n, size_
 		size_t length = text_character((const unsigned char *)bytes + start, n - start);
 		size_t kept = length ? length : 1;
 
-		if (used + kept + (start + kept < n ? strlen("...") : 0) > limit) {
+		if (used + kept > limit) {
 			buf_add_string(sentence, "...");
 			return;
 		}
