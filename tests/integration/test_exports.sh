@@ -24,8 +24,8 @@ same()
 	return 1
 }
 
-declared=$(sed -n 's/^HOOKBOX_API .*[ *]\(hookbox_[a-z0-9_]*\)(.*/\1/p' "$top_srcdir/core/hookbox.h" | sort)
-same libhookbox.so "$declared" "$(exports "$top_builddir/core/.libs/libhookbox.so")"
+declared=$(sed -n 's/^HOOKBOX_API .*[ *]\(hookbox_[a-z0-9_]*\)(.*/\1/p' "${top_srcdir:?}/core/hookbox.h" | sort)
+same libhookbox.so "$declared" "$(exports "${top_builddir:?}/core/.libs/libhookbox.so")"
 ok $? "libhookbox exports exactly what hookbox.h declares"
 
 for plugin in "$top_builddir"/plugins/.libs/*.so; do
