@@ -21,13 +21,20 @@ engine_install()
 	packages_install docker.io iptables >"$1" 2>&1
 }
 
+# kill is a program of its own in procps only, which need not be there.
+engine_signal()
+{
+	# shellcheck disable=SC2016 # for that sh
+	as_root sh -c 'kill "$1" "$2"' sh "$1" "$2" 2>/dev/null
+}
+
 # Waits until the engine answers, or the process is gone.
 engine_wait()
 {
 	tries=0
 	while [ $tries -lt 150 ]; do
 		docker info >/dev/null 2>&1 && return 0
-		as_root kill -0 "$1" 2>/dev/null || return 1
+		engine_signal -0 "$1" || return 1
 		sleep 0.2
 		tries=$((tries + 1))
 	done
@@ -47,7 +54,7 @@ engine_start()
 		engine_problem="no Docker engine answers, and none can be started here (that takes root outside of a container, or a privileged one)"
 		return 1
 	fi
-	mkdir -p "$1" || return 1
+	mkdir -p "$1" && rm -f "$1/dockerd.pid" || return 1
 	if ! engine_install "$1/install.log"; then
 		engine_problem="docker.io could not be installed: see $1/install.log"
 		return 1
@@ -79,9 +86,9 @@ engine_stop()
 	[ -n "$engine_dir" ] || return 0
 	pid=$(cat "$engine_dir/dockerd.pid" 2>/dev/null)
 	if [ -n "$pid" ]; then
-		as_root kill -TERM "$pid" 2>/dev/null
+		engine_signal -TERM "$pid"
 		tries=0
-		while as_root kill -0 "$pid" 2>/dev/null && [ $tries -lt 150 ]; do
+		while engine_signal -0 "$pid" && [ $tries -lt 150 ]; do
 			sleep 0.2
 			tries=$((tries + 1))
 		done
