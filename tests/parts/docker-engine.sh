@@ -88,7 +88,8 @@ engine_stop()
 	if [ -n "$pid" ]; then
 		engine_signal -TERM "$pid"
 		tries=0
-		while engine_signal -0 "$pid" && [ $tries -lt 150 ]; do
+		# Its last act is to remove the file; who then reaps it is not our affair.
+		while [ -e "$engine_dir/dockerd.pid" ] && engine_signal -0 "$pid" && [ $tries -lt 150 ]; do
 			sleep 0.2
 			tries=$((tries + 1))
 		done
