@@ -1,1 +1,449 @@
 /* SPDX-License-Identifier: MIT */
+/* A one-off call: request, plan, process, judgement, ending. */
+#include "call.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cancel.h"
+#include "cleanup.h"
+#include "clock.h"
+#include "prologue.h"
+#include "result.h"
+
+#define STDOUT_LIMIT (8ull * 1024 * 1024)
+#define STDERR_LIMIT (1ull * 1024 * 1024)
+#define GRACE_MS 100
+#define BOX_START_MS 120000
+
+/* ---- The request ---- */
+
+static int check_request(const struct hookbox_call *asked, struct hookbox_error *error)
+{
+	if (!asked->argv || !asked->argv[0] || !asked->argv[0][0])
+		return error_set(error, -EINVAL, "the call names no command");
+	if (asked->argv[0][0] == '-')
+		return error_set(error, -EINVAL,
+				 "the command \"%s\" begins with a dash; name it with its directory",
+				 asked->argv[0]);
+	if (asked->workdir && asked->workdir[0] != '/')
+		return error_set(error, -EINVAL,
+				 "the working directory \"%s\" is not absolute; write it from / on",
+				 asked->workdir);
+	for (const char *const *entry = asked->env; entry && *entry; entry++) {
+		if (!env_entry_ok(*entry))
+			return error_set(error, -EINVAL,
+					 "\"%.*s\" is no name for an environment variable; use letters, "
+					 "digits and _",
+					 (int)strcspn(*entry, "="), *entry);
+		if (!strncmp(*entry, SPAWN_MARK, strlen(SPAWN_MARK)) &&
+		    strchr("=", (*entry)[strlen(SPAWN_MARK)]))
+			return error_set(error, -EINVAL, SPAWN_MARK " is hookbox's own; use another name");
+	}
+	return 0;
+}
+
+/* A bare NAME passes on this process's variable, if it has one. */
+static void add_env(struct strv *env, const char *entry)
+{
+	const char *value;
+
+	if (strchr(entry, '=')) {
+		strv_set_env(env, entry);
+		return;
+	}
+	value = getenv(entry);
+	if (value) {
+		_cleanup_free_ char *assignment = NULL;
+
+		if (asprintf(&assignment, "%s=%s", entry, value) < 0)
+			env->failed = true;
+		else
+			strv_set_env(env, assignment);
+	}
+}
+
+static int prepare_env(struct call *call, struct hookbox_error *error)
+{
+	for (size_t i = 0; i < call->sandbox->env.n; i++)
+		add_env(&call->env, call->sandbox->env.v[i]);
+	for (const char *const *entry = call->asked.env; entry && *entry; entry++)
+		add_env(&call->env, *entry);
+	strv_printf(&call->labels, "hookbox.owner=%s", ledger_owner(call->sandbox->context.ledger));
+	strv_printf(&call->labels, "hookbox.call=%s", call->id);
+	strv_printf(&call->labels, "hookbox.sandbox=%s", call->sandbox->name);
+	return call->env.failed || call->labels.failed ? error_no_memory(error) : 0;
+}
+
+static void prepare_output(struct call *call, int index, uint64_t limit, uint64_t configured,
+			   uint64_t standard)
+{
+	bool streamed = call->asked.sink || call->asked.use_output_fds;
+
+	call->output[index] = (struct call_output){
+		.call = call,
+		.stream = index + 1,
+		.limit = limit ? limit : configured ? configured : streamed ? UINT64_MAX : standard,
+		.ends_call = index == 0 && !(call->asked.flags & HOOKBOX_DROP_OUTPUT),
+	};
+}
+
+static int prepare(struct call *call, struct hookbox_error *error)
+{
+	struct sandbox *sandbox = call->sandbox;
+	int code;
+
+	ledger_new_call_id(sandbox->context.ledger, call->id);
+	call->timeout_ms = call->asked.timeout_ms ? call->asked.timeout_ms : sandbox->timeout_ms;
+	if (!call->timeout_ms)
+		call->timeout_ms = -1;
+	call->begun_us = clock_us();
+	call->deadline_us = clock_deadline_us(call->timeout_ms);
+	call->cwd = call->asked.workdir ? call->asked.workdir : sandbox->workdir;
+	call->scripted = sandbox->shell;
+	prepare_output(call, 0, call->asked.stdout_limit, sandbox->stdout_limit, STDOUT_LIMIT);
+	prepare_output(call, 1, call->asked.stderr_limit, sandbox->stderr_limit, STDERR_LIMIT);
+	code = prepare_env(call, error);
+	if (code)
+		return code;
+	if (call->scripted && mark_nonce(call->nonce))
+		return error_set(error, -EIO, "the system gives no random bytes");
+	for (int i = 0; i < 2; i++)
+		mark_stream_init(&call->marks[i], call->scripted ? call->nonce : NULL,
+				 call_output_take, &call->output[i]);
+	call->result = result_new();
+	if (!call->result)
+		return error_no_memory(error);
+	call->result->call_id = strdup(call->id);
+	return call->result->call_id ? 0 : error_no_memory(error);
+}
+
+struct sandbox_plan_request call_request(const struct call *call, uint32_t purpose)
+{
+	static const char *const none[] = {NULL};
+
+	return (struct sandbox_plan_request){
+		.size = sizeof(struct sandbox_plan_request),
+		.purpose = purpose,
+		.call_id = call->id,
+		.box_id = call->box_id,
+		.argv = call->scripted ? prologue_argv() : call->asked.argv,
+		.env = call->scripted ? none : strv_view(&call->env),
+		.cwd = call->scripted ? NULL : call->cwd,
+		.labels = strv_view(&call->labels),
+		.state_dir = ledger_state_dir(call->sandbox->context.ledger),
+	};
+}
+
+/* ---- The box ---- */
+
+struct text_holder {
+	char *text;
+};
+
+static void hold_text(const struct sandbox_text_sink *sink, const char *text)
+{
+	struct text_holder *holder = sink->host_data;
+
+	free(holder->text);
+	holder->text = strdup(text);
+}
+
+/* Finds or starts the sandbox's box. Under the lock. */
+static int find_box(struct sandbox *sandbox, const struct call *call, char message[SANDBOX_ERROR_SIZE])
+{
+	int64_t time = call->timeout_ms > 0 ? call->timeout_ms : BOX_START_MS;
+	struct sandbox_box_request request = sandbox_box_request(sandbox, time);
+	struct text_holder holder = {0};
+	const struct sandbox_text_sink sink = {
+		.size = sizeof(sink),
+		.host_data = &holder,
+		.text = hold_text,
+	};
+	int code = -ENOENT;
+
+	request.labels = strv_view(&call->labels);
+	if (sandbox->box.find)
+		code = sandbox->box.find(sandbox->instance, &request, &sink, message);
+	if (code == -ENOENT && sandbox->box.start) {
+		code = sandbox->box.start(sandbox->instance, &request, &sink, message);
+		sandbox->box_started = !code;
+	}
+	if (!code && !holder.text) {
+		snprintf(message, SANDBOX_ERROR_SIZE, "the backend found a box but gave no id for it");
+		code = -EINVAL;
+	}
+	if (code) {
+		free(holder.text);
+		return code;
+	}
+	sandbox->box_id = holder.text;
+	return 0;
+}
+
+/* Gives the call the box to enter; a failure is in the result. */
+static bool enter_box(struct call *call)
+{
+	struct sandbox *sandbox = call->sandbox;
+	char message[SANDBOX_ERROR_SIZE] = "";
+	int code = 0;
+
+	if (!sandbox->box.find && !sandbox->box.start)
+		return true;
+	pthread_mutex_lock(&sandbox->lock);
+	if (!sandbox->box_id)
+		code = find_box(sandbox, call, message);
+	if (!code) {
+		call->box_id = strdup(sandbox->box_id);
+		if (!call->box_id)
+			code = -ENOMEM;
+	}
+	pthread_mutex_unlock(&sandbox->lock);
+	if (!code)
+		return true;
+	call->result->end = HOOKBOX_NOT_STARTED;
+	call->result->cleanup = HOOKBOX_CLEANUP_PROVEN;
+	result_set_message(call->result, "%s: %s", sandbox->plugin->name,
+			   message[0] ? message : "the backend has no box and gave no reason");
+	return false;
+}
+
+/* A box that did not answer as one is looked for anew by the next call. */
+static void forget_box(struct call *call)
+{
+	struct sandbox *sandbox = call->sandbox;
+	enum hookbox_end end = call->result->end;
+
+	if (!call->box_id || (end != HOOKBOX_LOST &&
+			      (end != HOOKBOX_NOT_STARTED || call->result->error_number)))
+		return;
+	pthread_mutex_lock(&sandbox->lock);
+	if (sandbox->box_id && !sandbox->box_started && !strcmp(sandbox->box_id, call->box_id)) {
+		free(sandbox->box_id);
+		sandbox->box_id = NULL;
+	}
+	pthread_mutex_unlock(&sandbox->lock);
+}
+
+/* ---- The process ---- */
+
+int call_output_take(void *data, const char *bytes, size_t n)
+{
+	struct call_output *output = data;
+	struct hookbox_call *asked = &output->call->asked;
+	uint64_t room = output->limit - output->passed;
+	size_t take = n < room ? n : (size_t)room;
+	int stop = 0;
+
+	output->total += n;
+	output->passed += take;
+	if (asked->use_output_fds)
+		buf_add(&output->relay, bytes, take);
+	else if (!asked->sink)
+		buf_add(&output->kept, bytes, take);
+	else if (take && asked->sink(asked->sink_data, output->stream, bytes, take))
+		stop = SPAWN_STOP_CANCEL;
+	if (take < n && output->ends_call)
+		stop = SPAWN_STOP_LIMIT;
+	return stop;
+}
+
+bool call_marks_complete(const struct call *call)
+{
+	return call->marks[0].ended && call->marks[1].ended;
+}
+
+static int consume(void *data, const char *bytes, size_t n)
+{
+	struct mark_stream *marks = data;
+	struct call_output *output = marks->data;
+	int stop = mark_feed(marks, bytes, n);
+
+	/* A CLI whose streams somebody else still holds does not end by itself. */
+	return !stop && call_marks_complete(output->call) ? SPAWN_STOP_DONE : stop;
+}
+
+static struct spawn_stream stream_for(struct call *call, int index)
+{
+	bool relayed = call->asked.use_output_fds;
+
+	return (struct spawn_stream){
+		.consume = consume,
+		.data = &call->marks[index],
+		.out_fd = !relayed ? -1 : index ? call->asked.stderr_fd : call->asked.stdout_fd,
+		.relay = relayed ? &call->output[index].relay : NULL,
+	};
+}
+
+/* The value of NAME in an environment, or NULL. */
+static const char *env_value(const struct strv *env, const char *name)
+{
+	size_t length = strlen(name);
+
+	for (size_t i = 0; i < env->n; i++)
+		if (!strncmp(env->v[i], name, length) && env->v[i][length] == '=')
+			return env->v[i] + length + 1;
+	return NULL;
+}
+
+static void start_process(struct call *call)
+{
+	struct spawn_request request = {
+		.argv = strv_view(&call->plan.argv),
+		.env = strv_view(&call->plan.env),
+		.path = env_value(&call->plan.env, "PATH"),
+		.cwd = call->plan.dir,
+		.before_stdin = call->plan.before_stdin.data,
+		.before_stdin_size = call->plan.before_stdin.size,
+		.stdin_data = call->asked.use_stdin_fd ? NULL : call->asked.stdin_data,
+		.stdin_size = call->asked.use_stdin_fd ? 0 : call->asked.stdin_size,
+		.stdin_fd = call->asked.use_stdin_fd ? call->asked.stdin_fd : -1,
+		.stream = {stream_for(call, 0), stream_for(call, 1)},
+		.deadline_us = call->deadline_us,
+		.grace_ms = GRACE_MS,
+		.cancel_fd = cancel_fd(call->asked.cancel),
+	};
+
+	spawn_run(&request, &call->spawn);
+	for (int i = 0; i < 2; i++)
+		mark_finish(&call->marks[i]);
+}
+
+static void add_mark(struct call *call)
+{
+	_cleanup_free_ char *mark = NULL;
+
+	if (asprintf(&mark, SPAWN_MARK "=%s", call->id) < 0)
+		call->plan.env.failed = true;
+	else
+		strv_set_env(&call->plan.env, mark);
+}
+
+/* Runs the call through a planned process. */
+static void run_planned(struct call *call)
+{
+	struct sandbox *sandbox = call->sandbox;
+	struct sandbox_plan_request request = call_request(call, SANDBOX_PURPOSE_CALL);
+	struct hookbox_error error = {0};
+
+	if (plan_make(sandbox->plugin, sandbox->instance, &request, &call->plan, &error)) {
+		call->result->end = HOOKBOX_NOT_STARTED;
+		call->result->cleanup = HOOKBOX_CLEANUP_PROVEN;
+		result_set_message(call->result, "%s", error.message);
+		return;
+	}
+	/* The process on the host bears the mark as well, be it the command or a CLI. */
+	add_mark(call);
+	if (call->scripted)
+		prologue_build(&call->plan.before_stdin, call->nonce, call->id,
+			       !(sandbox->plugin->flags & SANDBOX_FRESH), call->asked.argv,
+			       strv_view(&call->env), call->cwd);
+	if (call->plan.env.failed || call->plan.before_stdin.failed) {
+		call->result->end = HOOKBOX_NOT_STARTED;
+		call->result->cleanup = HOOKBOX_CLEANUP_PROVEN;
+		result_set_message(call->result, "out of memory");
+		return;
+	}
+	start_process(call);
+	call_judge(call);
+	call_end(call);
+}
+
+/* ---- The whole ---- */
+
+static bool cancelled_already(struct call *call)
+{
+	struct pollfd fd = {.fd = cancel_fd(call->asked.cancel), .events = POLLIN};
+
+	if (fd.fd < 0 || poll(&fd, 1, 0) <= 0)
+		return false;
+	call->result->end = HOOKBOX_CANCELLED;
+	call->result->cleanup = HOOKBOX_CLEANUP_PROVEN;
+	result_set_message(call->result, "it was cancelled before it started");
+	return true;
+}
+
+static bool left_by_owner(void *data, const char *owner)
+{
+	return ending_owner(data, owner);
+}
+
+/* Before the first call: what a killed host left in this sandbox goes. */
+static int note_use(struct sandbox *sandbox, struct hookbox_error *error)
+{
+	int code = 0;
+
+	pthread_mutex_lock(&sandbox->lock);
+	if (!sandbox->noted) {
+		code = ledger_use(sandbox->context.ledger, sandbox->name, sandbox->plugin->name,
+				  left_by_owner, sandbox, error);
+		sandbox->noted = !code;
+	}
+	pthread_mutex_unlock(&sandbox->lock);
+	return code;
+}
+
+static int finish_result(struct call *call, struct hookbox_error *error)
+{
+	struct hookbox_result *result = call->result;
+
+	result->out_total = call->output[0].total;
+	result->err_total = call->output[1].total;
+	result->out_dropped = call->output[0].total - call->output[0].passed;
+	result->err_dropped = call->output[1].total - call->output[1].passed;
+	result->truncated = call->spawn.truncated;
+	if (result_take_out(result, &call->output[0].kept) ||
+	    result_take_err(result, &call->output[1].kept))
+		return error_no_memory(error);
+	if (call->spawn.started_us > call->begun_us)
+		result->start_us = (uint64_t)(call->spawn.started_us - call->begun_us);
+	result->duration_us = (uint64_t)(clock_us() - call->begun_us);
+	return 0;
+}
+
+static void call_free(struct call *call)
+{
+	for (int i = 0; i < 2; i++) {
+		mark_stream_free(&call->marks[i]);
+		buf_free(&call->output[i].kept);
+		buf_free(&call->output[i].relay);
+	}
+	plan_free(&call->plan);
+	strv_free(&call->env);
+	strv_free(&call->labels);
+	free(call->box_id);
+	hookbox_result_free(call->result);
+	free(call);
+}
+
+int sandbox_call(struct sandbox *sandbox, const struct hookbox_call *asked,
+		 struct hookbox_result **result, struct hookbox_error *error)
+{
+	struct call *call = calloc(1, sizeof(*call));
+	int code;
+
+	if (!call)
+		return error_no_memory(error);
+	call->sandbox = sandbox;
+	call->asked = *asked;
+	code = check_request(asked, error);
+	if (!code)
+		code = prepare(call, error);
+	if (!code)
+		code = note_use(sandbox, error);
+	if (!code && !cancelled_already(call) && enter_box(call)) {
+		if (sandbox->run.run)
+			call_run_extension(call);
+		else
+			run_planned(call);
+		forget_box(call);
+	}
+	if (!code)
+		code = finish_result(call, error);
+	if (!code)
+		*result = take_pointer(call->result);
+	call_free(call);
+	return code;
+}

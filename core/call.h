@@ -1,1 +1,90 @@
 /* SPDX-License-Identifier: MIT */
+/* What the parts of a sandbox share: sandbox.c, call.c, call_judge.c, call_run.c, ending.c. */
+#ifndef CORE_CALL_H
+#define CORE_CALL_H
+
+#include <pthread.h>
+
+#include "ledger.h"
+#include "marks.h"
+#include "plan.h"
+#include "sandbox.h"
+#include "spawn.h"
+
+struct sandbox {
+	struct sandbox_host host;	/* the table the plugin got */
+	struct sandbox_host_context context;
+	const struct sandbox_plugin_v1 *plugin;
+	void *instance;
+	struct param_store *store;
+	char *name;
+	struct strv env;
+	char *workdir;
+	bool shell;			/* calls go through the prologue */
+	int64_t timeout_ms;
+	uint64_t stdout_limit;
+	uint64_t stderr_limit;
+	struct sandbox_box_v1 box;	/* zeroed when the backend has no such extension */
+	struct sandbox_run_v1 run;
+	pthread_mutex_t lock;		/* of what follows */
+	bool noted;			/* the ledger knows that we use it */
+	char *box_id;			/* of the box that plans enter; NULL: not found yet */
+	bool box_started;		/* ... and we started it */
+};
+
+/* One output stream of a call. */
+struct call_output {
+	struct call *call;
+	int stream;			/* 1 or 2 */
+	uint64_t limit;
+	bool ends_call;			/* more than the limit ends the call */
+	uint64_t total;
+	uint64_t passed;		/* of these, kept or handed on */
+	struct buf kept;
+	struct buf relay;
+};
+
+struct call {
+	struct sandbox *sandbox;
+	struct hookbox_call asked;	/* as the caller put it, in our size */
+	char id[LEDGER_CALL_ID_SIZE];
+	char *box_id;
+	struct strv env;
+	struct strv labels;
+	const char *cwd;
+	bool scripted;			/* goes through the prologue: marks are expected */
+	char nonce[MARK_NONCE_SIZE];
+	struct plan plan;
+	struct mark_stream marks[2];
+	struct call_output output[2];
+	int64_t begun_us;
+	int64_t deadline_us;
+	int64_t timeout_ms;
+	struct spawn_result spawn;
+	struct hookbox_result *result;
+};
+
+/* Fills a request for the backend from the call. */
+struct sandbox_plan_request call_request(const struct call *call, uint32_t purpose);
+/* Takes the command's output: keeps it, hands it on, counts it. data is a struct call_output. */
+int call_output_take(void *data, const char *bytes, size_t n);
+/* Both "end" marks came: the command has ended and its output is whole. */
+bool call_marks_complete(const struct call *call);
+
+/* Says in the result how the call ended, from what the process did and printed. (call_judge.c) */
+void call_judge(struct call *call);
+/* The same for a backend's own verdict; `verdict` is in our size. */
+void call_apply_verdict(struct call *call, const struct sandbox_verdict *verdict);
+
+/* Runs the call through sandbox.run/1. (call_run.c) */
+void call_run_extension(struct call *call);
+
+/* Ends whatever the call left and says in the result how sure that is. (ending.c) */
+void call_end(struct call *call);
+/* Ends what calls of a killed host left behind in the sandbox; true when nothing is left. */
+bool ending_owner(struct sandbox *sandbox, const char *owner);
+
+/* The sandbox.box/1 request of this sandbox; labels may be NULL. */
+struct sandbox_box_request sandbox_box_request(struct sandbox *sandbox, int64_t timeout_ms);
+
+#endif

@@ -1,1 +1,337 @@
 /* SPDX-License-Identifier: MIT */
+/* Ending calls: when a call returns, nothing of it still runs, or the result says why it may. */
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "call.h"
+#include "cleanup.h"
+#include "clock.h"
+#include "prologue.h"
+#include "result.h"
+
+/* How long one command that ends or checks may take. */
+#define STEP_MS 10000
+/* How long an engine may take to show a box that it was told to make just before its CLI died. */
+#define LATE_BOX_MS 3000
+#define LATE_EXEC_MS 200
+#define OUTPUT_LIMIT 4096
+
+/* What ending a call in its box came to. */
+enum outcome { GONE, MAY_BE_LEFT };
+
+static void pause_ms(long ms)
+{
+	const struct timespec pause = {.tv_nsec = ms * 1000000};
+
+	nanosleep(&pause, NULL);
+}
+
+static void run_plan(const struct plan *plan, struct spawn_capture *capture)
+{
+	const struct spawn_command command = {
+		.argv = strv_view(&plan->argv),
+		.env = strv_view(&plan->env),
+		.cwd = plan->dir,
+		.stdin_data = plan->before_stdin.data,
+		.stdin_size = plan->before_stdin.size,
+		.timeout_ms = STEP_MS,
+		.limit = OUTPUT_LIMIT,
+	};
+
+	spawn_run_captured(&command, capture);
+}
+
+/* What a command of ours that went wrong said: its first line, or why it did not run. */
+static void describe_failure(const struct spawn_capture *capture, const char *what,
+			     char reason[SANDBOX_ERROR_SIZE])
+{
+	const char *text = capture->err.size ? capture->err.data : capture->out.data;
+
+	if (!text || capture->result.end != SPAWN_EXITED)
+		text = capture->result.message;
+	snprintf(reason, SANDBOX_ERROR_SIZE, "%s: %.*s", what, (int)strcspn(text, "\r\n"), text);
+}
+
+/* ---- Boxes that are gone with their call: plan_end ---- */
+
+struct step_result {
+	bool ran;		/* it exited by itself */
+	int status;
+	bool printed;
+	char reason[SANDBOX_ERROR_SIZE];
+};
+
+static void take_step(const struct call *call, enum sandbox_end_step step,
+		      struct step_result *result)
+{
+	const struct sandbox_end_request request = {
+		.size = sizeof(request),
+		.step = step,
+		.call_id = call->id,
+		.box_id = call->box_id,
+		.state_dir = ledger_state_dir(call->sandbox->context.ledger),
+	};
+	_cleanup_plan_ struct plan plan = {0};
+	struct spawn_capture capture = {0};
+	struct hookbox_error error = {0};
+
+	*result = (struct step_result){0};
+	if (plan_make_end(call->sandbox->plugin, call->sandbox->instance, &request, &plan, &error)) {
+		snprintf(result->reason, sizeof(result->reason), "%s", error.message);
+		return;
+	}
+	run_plan(&plan, &capture);
+	result->ran = capture.result.end == SPAWN_EXITED;
+	result->status = capture.result.status;
+	result->printed = capture.out.size > 0;
+	if (!result->ran || result->status)
+		describe_failure(&capture, "the engine does not say what is left", result->reason);
+	spawn_capture_free(&capture);
+}
+
+/*
+ * A CLI that was ended before the command's start was seen may have told its engine to make a box
+ * that is not there yet: then an empty look proves nothing until some time has passed.
+ */
+static enum outcome end_box(struct call *call, bool may_come_late)
+{
+	int64_t late = clock_deadline_us(LATE_BOX_MS);
+	struct step_result check;
+	int kills = 0;
+
+	for (;;) {
+		take_step(call, SANDBOX_END_CHECK, &check);
+		if (!check.ran || check.status) {
+			result_set_cleanup_reason(call->result, "%s", check.reason);
+			return MAY_BE_LEFT;
+		}
+		if (check.printed) {
+			struct step_result kill;
+
+			if (kills++ == 5) {
+				result_set_cleanup_reason(call->result,
+							  "what the call started could not be ended");
+				return MAY_BE_LEFT;
+			}
+			take_step(call, SANDBOX_END_KILL, &kill);
+			may_come_late = false;
+			continue;
+		}
+		if (!may_come_late)
+			return GONE;
+		if (clock_us() > late)
+			break;
+		pause_ms(100);
+	}
+	result_set_cleanup_reason(call->result, "the command had to be ended before its box was seen; "
+				  "should the box still come up, the next hookbox removes it");
+	return MAY_BE_LEFT;
+}
+
+/* ---- Boxes that stay: the sweep script ---- */
+
+/* Runs the sweep script in the box for a mark; false with a reason when it did not come out clean. */
+static bool sweep_box(struct sandbox *sandbox, const char *call_id, const char *box_id,
+		      const char *mark, char reason[SANDBOX_ERROR_SIZE])
+{
+	static const char *const none[] = {NULL};
+	_cleanup_strv_ struct strv argv = {0};
+	_cleanup_plan_ struct plan plan = {0};
+	struct spawn_capture capture = {0};
+	struct hookbox_error error = {0};
+	struct sandbox_plan_request request = {
+		.size = sizeof(request),
+		.purpose = SANDBOX_PURPOSE_CALL,
+		.call_id = call_id,
+		.box_id = box_id,
+		.env = none,
+		.labels = none,
+		.state_dir = ledger_state_dir(sandbox->context.ledger),
+	};
+	bool clean;
+
+	sweep_argv(&argv, mark);
+	request.argv = strv_view(&argv);
+	if (plan_make(sandbox->plugin, sandbox->instance, &request, &plan, &error)) {
+		snprintf(reason, SANDBOX_ERROR_SIZE, "%s", error.message);
+		return false;
+	}
+	run_plan(&plan, &capture);
+	clean = capture.result.end == SPAWN_EXITED && capture.result.status == SWEEP_CLEAN;
+	if (!clean && capture.result.end == SPAWN_EXITED && capture.result.status == SWEEP_LEFT)
+		snprintf(reason, SANDBOX_ERROR_SIZE,
+			 "processes of the call in the box could not be ended");
+	else if (!clean && capture.result.end == SPAWN_EXITED &&
+		 capture.result.status == SWEEP_CANNOT_SEE)
+		snprintf(reason, SANDBOX_ERROR_SIZE,
+			 "the box has no grep or no readable /proc to look for leftovers with");
+	else if (!clean)
+		describe_failure(&capture, "the box could not be entered to look for leftovers", reason);
+	spawn_capture_free(&capture);
+	return clean;
+}
+
+static enum outcome sweep_call(struct call *call)
+{
+	char reason[SANDBOX_ERROR_SIZE] = "";
+	bool clean = sweep_box(call->sandbox, call->id, call->box_id, call->id, reason);
+
+	/* What was on its way into the box when the CLI was ended may come only now. */
+	if (clean && !call->marks[0].started) {
+		pause_ms(LATE_EXEC_MS);
+		clean = sweep_box(call->sandbox, call->id, call->box_id, call->id, reason);
+	}
+	if (!clean)
+		result_set_cleanup_reason(call->result, "%s", reason);
+	return clean ? GONE : MAY_BE_LEFT;
+}
+
+/* ---- One call ---- */
+
+/* Was no command started, for certain? */
+static bool nothing_started(const struct call *call)
+{
+	return call->result->end == HOOKBOX_NOT_STARTED && !call->marks[0].started &&
+	       !call->spawn.killed;
+}
+
+static void set_cleanup(struct call *call, enum outcome outcome, enum hookbox_cleanup cleanup)
+{
+	if (outcome == GONE) {
+		call->result->cleanup = cleanup;
+	} else {
+		call->result->cleanup = HOOKBOX_CLEANUP_UNKNOWN;
+		ledger_keep(call->sandbox->context.ledger);
+	}
+}
+
+static void end_fresh(struct call *call)
+{
+	const struct sandbox_plugin_v1 *plugin = call->sandbox->plugin;
+	/* The CLI reports the command's end and then its box's: both were seen. */
+	bool seen_off = call_marks_complete(call) && call->spawn.end == SPAWN_EXITED &&
+			!call->spawn.killed;
+
+	if (seen_off || (plugin->flags & SANDBOX_ENDS_WITH_PROCESS && call->spawn.group_gone)) {
+		call->result->cleanup = HOOKBOX_CLEANUP_PROVEN;
+	} else if (plugin->plan_end) {
+		bool late = call->spawn.killed && !call->marks[0].started;
+
+		set_cleanup(call, end_box(call, late), HOOKBOX_CLEANUP_PROVEN);
+	} else {
+		result_set_cleanup_reason(call->result, "the backend has no way to end its boxes");
+	}
+}
+
+static void end_kept(struct call *call)
+{
+	const struct sandbox_plugin_v1 *plugin = call->sandbox->plugin;
+
+	if (nothing_started(call)) {
+		call->result->cleanup = HOOKBOX_CLEANUP_PROVEN;
+	} else if (call->marks[0].ended && call->marks[0].swept == SWEEP_CLEAN) {
+		call->result->cleanup = HOOKBOX_CLEANUP_SWEPT;
+	} else if (call->scripted) {
+		set_cleanup(call, sweep_call(call), HOOKBOX_CLEANUP_SWEPT);
+	} else if (plugin->plan_end) {
+		set_cleanup(call, end_box(call, false), HOOKBOX_CLEANUP_SWEPT);
+	} else {
+		result_set_cleanup_reason(call->result, "the box has no shell to look for leftovers with");
+	}
+}
+
+/* The host's side: the command itself, or the CLI and what it started. False: something is left. */
+static bool end_host_side(struct call *call)
+{
+	struct hookbox_error error = {0};
+
+	if (!call->spawn.pid)
+		return true;
+	if (leftover_kill(call->id, false, call->spawn.pid, &error)) {
+		result_set_cleanup_reason(call->result, "%s", error.message);
+		return false;
+	}
+	if (!call->spawn.group_gone) {
+		result_set_cleanup_reason(call->result, "the process group %d could not be ended",
+					  (int)call->spawn.pid);
+		return false;
+	}
+	return true;
+}
+
+void call_end(struct call *call)
+{
+	uint64_t flags = call->sandbox->plugin->flags;
+	bool host_side = end_host_side(call);
+
+	if (!call->spawn.pid)
+		call->result->cleanup = HOOKBOX_CLEANUP_PROVEN;
+	else if (flags & SANDBOX_HOST_PROCESS)
+		call->result->cleanup = HOOKBOX_CLEANUP_SWEPT;
+	else if (flags & SANDBOX_FRESH)
+		end_fresh(call);
+	else
+		end_kept(call);
+	if (!host_side) {
+		call->result->cleanup = HOOKBOX_CLEANUP_UNKNOWN;
+		ledger_keep(call->sandbox->context.ledger);
+	}
+}
+
+/* ---- What a killed host left ---- */
+
+struct owner_search {
+	const char *owner;
+	struct strv boxes;
+};
+
+static void search_box(const struct sandbox_box_list_sink *sink, const char *box_id,
+		       const char *owner)
+{
+	struct owner_search *search = sink->host_data;
+
+	if (!strcmp(owner, search->owner))
+		strv_add(&search->boxes, box_id);
+}
+
+static bool end_owner_boxes(struct sandbox *sandbox, const char *owner)
+{
+	struct sandbox_box_request request = sandbox_box_request(sandbox, STEP_MS);
+	struct owner_search search = {.owner = owner};
+	const struct sandbox_box_list_sink sink = {
+		.size = sizeof(sink),
+		.host_data = &search,
+		.box = search_box,
+	};
+	char message[SANDBOX_ERROR_SIZE] = "";
+	bool clean = !sandbox->box.list(sandbox->instance, &request, &sink, message);
+
+	for (size_t i = 0; i < search.boxes.n; i++)
+		if (!sandbox->box.stop || sandbox->box.stop(sandbox->instance, &request,
+							    search.boxes.v[i], message))
+			clean = false;
+	if (!clean)
+		log_write(sandbox->context.log, SANDBOX_LOG_WARNING,
+			  "[sandbox %s] what a killed hookbox left could not be removed: %s",
+			  sandbox->name, message);
+	strv_free(&search.boxes);
+	return clean;
+}
+
+bool ending_owner(struct sandbox *sandbox, const char *owner)
+{
+	_cleanup_free_ char *mark = NULL;
+	char reason[SANDBOX_ERROR_SIZE] = "";
+	struct hookbox_error error = {0};
+	bool clean;
+
+	if (asprintf(&mark, "%s-", owner) < 0)
+		return false;
+	clean = !leftover_kill(mark, true, 0, &error);
+	if (sandbox->box.list)
+		clean &= end_owner_boxes(sandbox, owner);
+	if ((sandbox->plugin->flags & SANDBOX_KEPT) && sandbox->shell && !sandbox->box.find)
+		clean &= sweep_box(sandbox, mark, NULL, mark, reason);
+	return clean;
+}

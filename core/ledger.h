@@ -18,12 +18,21 @@ struct ledger *ledger_new(void);
 /* Removes this host's file: it left nothing. NULL is ignored. */
 void ledger_free(struct ledger *ledger);
 
-/* [0-9a-z-]{1,40}: names this host process on this machine since this boot. */
+/* [0-9a-z-]{1,48}: names this host process on this machine since this boot. */
 const char *ledger_owner(const struct ledger *ledger);
+/*
+ * [any] A new call's id: the owner, "-" and a number of fixed width, so that no id is the beginning
+ * of another, and "OWNER-" is the beginning of all of an owner's.
+ */
+#define LEDGER_CALL_ID_SIZE 64
+void ledger_new_call_id(struct ledger *ledger, char id[LEDGER_CALL_ID_SIZE]);
 /* Is the process behind an owner id gone for certain? Not for ids of other machines. */
 bool ledger_owner_dead(const char *owner);
 /* The private 0700 directory, made on first use; NULL when there can be none. [any] */
 const char *ledger_state_dir(struct ledger *ledger);
+
+/* [any] Something of this host may be left: its file stays for the next one when it ends. */
+void ledger_keep(struct ledger *ledger);
 
 /*
  * [any] Notes that this host uses the sandbox, before its first call. The owners of killed hosts

@@ -1,1 +1,161 @@
 /* SPDX-License-Identifier: MIT */
+#include "prologue.h"
+
+#include <string.h>
+
+#include "spawn.h"
+
+/*
+ * Everything here must work in busybox sh, dash and bash, with nothing but builtins and grep. Its
+ * variables begin with _hb_, so that it disturbs none that the box exports.
+ *
+ * _hb_k MARK: kills whatever bears a mark beginning with MARK, until a look finds none.
+ */
+#define SWEEP_FUNCTION                                                                            \
+	"_hb_k() {\n"                                                                             \
+	"[ -r /proc/self/environ ] && command -v grep >/dev/null || return 2\n"                   \
+	"_hb_j=0\n"                                                                               \
+	"while [ $_hb_j -lt 100 ]; do\n"                                                          \
+	"_hb_j=$((_hb_j+1))\n"                                                                    \
+	"_hb_l=$(grep -l \"" SPAWN_MARK "=$1\" /proc/[0-9]*/environ 2>/dev/null)\n"                \
+	"[ \"$_hb_l\" ] || return 0\n"                                                            \
+	"for _hb_p in $_hb_l; do\n"                                                               \
+	"_hb_p=${_hb_p#/proc/}\n"                                                                 \
+	"kill -9 ${_hb_p%/environ}\n"                                                             \
+	"done\n"                                                                                  \
+	"done\n"                                                                                  \
+	"return 1\n"                                                                              \
+	"}\n"
+
+/*
+ * _hb_h: kills the strangers that hold our stdout as theirs: they have left the call's environment
+ * behind, but would keep its output open. Only descriptors 1 and 2 count: the other end of the same
+ * pipe belongs to whoever carries the output.
+ */
+#define HOLDERS_FUNCTION                                                                          \
+	"_hb_h() {\n"                                                                             \
+	"[ -p /proc/$$/fd/1 ] || return 0\n"                                                      \
+	"for _hb_l in /proc/[0-9]*/fd/[12]; do\n"                                                 \
+	"_hb_p=${_hb_l#/proc/}\n"                                                                 \
+	"_hb_p=${_hb_p%/fd/*}\n"                                                                  \
+	"[ $_hb_p != $$ ] || continue\n"                                                          \
+	"[ $_hb_l -ef /proc/$$/fd/1 ] || [ $_hb_l -ef /proc/$$/fd/4 ] || continue\n"              \
+	"kill -9 $_hb_p\n"                                                                        \
+	"done\n"                                                                                  \
+	"}\n"
+
+/*
+ * The header is "NONCE CALL-ID sweep|-". The subshell reads on from there and becomes the command;
+ * the shell around it stays to say how it ended. A trap tells a failed exec from a command that
+ * exits with 126 or 127: a successful exec never runs it.
+ */
+static const char prologue_script[] =
+	"exec 4>&2 2>/dev/null\n"
+	"IFS=' ' read -r _hb_n _hb_i _hb_s || exit 125\n"
+	"_hb_m() { printf '\\036%s %s\\n' \"$_hb_n\" \"$1\"; }\n"
+	SWEEP_FUNCTION
+	HOLDERS_FUNCTION
+	"_hb_m start\n"
+	"_hb_m start >&4\n"
+	"(\n"
+	"exec 2>&4\n"
+	"_hb_f() { trap - EXIT; _hb_m \"failed $1\" >&2; exit 127; }\n"
+	"trap '_hb_f setup' EXIT\n"
+	"_hb_t() {\n"
+	"[ -e \"$1\" ] || return 2\n"
+	"[ ! -d \"$1\" ] && [ -x \"$1\" ] || return 13\n"
+	"}\n"
+	"_hb_w() {\n"
+	"case $1 in */*) _hb_t \"$1\"; return ;; esac\n"
+	"(set -f; IFS=:; _hb_r=2\n"
+	"for _hb_d in ${PATH-/usr/local/bin:/usr/bin:/bin}; do\n"
+	"_hb_t \"${_hb_d:-.}/$1\" && exit 0; [ $? = 2 ] || _hb_r=13\n"
+	"done; exit $_hb_r)\n"
+	"}\n"
+	"_hb_z='\n'\n"
+	"_hb_o=\n"
+	"while IFS= read -r _hb_l; do\n"
+	"case $_hb_l in .) _hb_o=1; break ;; esac\n"
+	"eval \"$_hb_l\"\n"
+	"done\n"
+	"[ \"$_hb_o\" ] || _hb_f input\n"
+	"export " SPAWN_MARK "=\"$_hb_i\"\n"
+	"_hb_w \"$1\" || _hb_f \"command $?\"\n"
+	"trap '_hb_f exec' EXIT\n"
+	"exec 4>&-\n"
+	"exec \"$@\"\n"
+	")\n"
+	"_hb_r=$?\n"
+	"_hb_w=-\n"
+	"case $_hb_s in sweep) _hb_k \"$_hb_i\"; _hb_w=$?; _hb_h ;; esac\n"
+	"_hb_m \"end $_hb_r $_hb_w\"\n"
+	"_hb_m \"end $_hb_r $_hb_w\" >&4\n";
+
+static const char sweep_script[] = SWEEP_FUNCTION
+	"_hb_k \"$1\" 2>/dev/null\n";
+
+/* What makes a newline within the prologue's single lines. */
+#define LINE_NEWLINE "'\"$_hb_z\"'"
+
+void quote_add(struct buf *buf, const char *text, const char *newline)
+{
+	buf_add_char(buf, '\'');
+	while (*text) {
+		size_t plain = strcspn(text, "'\n");
+
+		buf_add(buf, text, plain);
+		text += plain;
+		if (*text == '\'')
+			buf_add_string(buf, "'\\''");
+		else if (*text == '\n')
+			buf_add_string(buf, newline);
+		text += *text != '\0';
+	}
+	buf_add_char(buf, '\'');
+}
+
+const char *const *prologue_argv(void)
+{
+	static const char *const argv[] = {"sh", "-c", prologue_script, "hookbox", NULL};
+
+	return argv;
+}
+
+void prologue_build(struct buf *buf, const char *nonce, const char *call_id, bool sweep,
+		    const char *const *argv, const char *const *env, const char *cwd)
+{
+	buf_printf(buf, "%s %s %s\n", nonce, call_id, sweep ? "sweep" : "-");
+	if (cwd) {
+		buf_add_string(buf, "CDPATH= cd ");
+		quote_add(buf, cwd, LINE_NEWLINE);
+		/* 2: no such directory; 20: no directory; 13: there, but not to be entered. */
+		buf_add_string(buf, " 2>/dev/null || { _hb_d=");
+		quote_add(buf, cwd, LINE_NEWLINE);
+		buf_add_string(buf, "; [ -e \"$_hb_d\" ] || _hb_f 'workdir 2'; "
+				    "[ -d \"$_hb_d\" ] || _hb_f 'workdir 20'; _hb_f 'workdir 13'; }\n");
+	}
+	for (; *env; env++) {
+		size_t name = strcspn(*env, "=");
+
+		buf_add_string(buf, "export ");
+		buf_add(buf, *env, name + 1);
+		quote_add(buf, *env + name + 1, LINE_NEWLINE);
+		/* bash complains about locales it does not have. */
+		buf_add_string(buf, " 2>/dev/null\n");
+	}
+	buf_add_string(buf, "set --");
+	for (; *argv; argv++) {
+		buf_add_char(buf, ' ');
+		quote_add(buf, *argv, LINE_NEWLINE);
+	}
+	buf_add_string(buf, "\n.\n");
+}
+
+void sweep_argv(struct strv *argv, const char *mark)
+{
+	strv_add(argv, "sh");
+	strv_add(argv, "-c");
+	strv_add(argv, sweep_script);
+	strv_add(argv, "hookbox");
+	strv_add(argv, mark);
+}

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: MIT */
+/* The one truth about how a call ended. */
+#include <errno.h>
+#include <string.h>
+
+#include "call.h"
+#include "result.h"
+
+/* The last line that a CLI printed, for a message; control characters are left out. */
+static void last_line(const char *text, size_t size, char *line, size_t line_size)
+{
+	size_t end = size, begin, n = 0;
+
+	while (end && strchr(" \t\r\n", text[end - 1]))
+		end--;
+	begin = end;
+	while (begin && text[begin - 1] != '\n')
+		begin--;
+	for (; begin < end && n + 1 < line_size; begin++)
+		if ((unsigned char)text[begin] >= ' ')
+			line[n++] = text[begin];
+	line[n] = '\0';
+}
+
+static void not_started(struct call *call, int error_number)
+{
+	call->result->end = HOOKBOX_NOT_STARTED;
+	call->result->error_number = error_number;
+}
+
+/* A "failed" mark: the box is there, the command is not. */
+static void judge_failure(struct call *call, const struct mark_stream *marks)
+{
+	const char *command = call->asked.argv[0];
+	struct hookbox_result *result = call->result;
+	int code = marks->code;
+
+	/* What the shell said about it is no output of the command's. */
+	buf_free(&call->output[1].kept);
+	call->output[1].total = call->output[1].passed = 0;
+	switch (marks->failure) {
+	case MARK_FAILED_WORKDIR:
+		not_started(call, code);
+		result_set_message(result, "the working directory \"%s\" in the sandbox %s; set workdir "
+				   "to a directory that the command's user can enter", call->cwd,
+				   code == ENOENT ? "does not exist" :
+				   code == ENOTDIR ? "is not a directory" : "cannot be entered");
+		break;
+	case MARK_FAILED_COMMAND:
+		not_started(call, code);
+		if (code == ENOENT)
+			result_set_message(result, "there is no command \"%s\" in the sandbox; check its "
+					   "name, the mounts and PATH there", command);
+		else
+			result_set_message(result, "\"%s\" in the sandbox is not executable; chmod +x it, "
+					   "or name another command", command);
+		break;
+	case MARK_FAILED_EXEC:
+		not_started(call, ENOEXEC);
+		result_set_message(result, "\"%s\" in the sandbox could not be executed; check its #! line "
+				   "and that it is made for this architecture", command);
+		break;
+	case MARK_FAILED_INPUT:
+		result->end = HOOKBOX_LOST;
+		result_set_message(result, "the connection to the sandbox was cut before the command was "
+				   "started");
+		break;
+	default:
+		not_started(call, EINVAL);
+		result_set_message(result, "the sandbox's shell refuses one of the environment variables; "
+				   "leave out those that are read-only there (UID, EUID, PPID)");
+	}
+}
+
+static void judge_command_end(struct call *call, bool signaled, int status)
+{
+	call->result->end = signaled ? HOOKBOX_SIGNALED : HOOKBOX_EXITED;
+	call->result->status = status;
+}
+
+void call_apply_verdict(struct call *call, const struct sandbox_verdict *verdict)
+{
+	struct call_output *err = &call->output[1];
+
+	if (verdict->drop_stdout) {
+		buf_free(&call->output[0].kept);
+		call->output[0].total = call->output[0].passed = 0;
+	}
+	if (verdict->drop_stderr_tail && verdict->drop_stderr_tail <= err->kept.size) {
+		err->kept.size -= verdict->drop_stderr_tail;
+		err->kept.data[err->kept.size] = '\0';
+		err->total -= verdict->drop_stderr_tail;
+		err->passed -= verdict->drop_stderr_tail;
+	}
+	switch (verdict->end) {
+	case SANDBOX_END_NOT_STARTED:
+		not_started(call, verdict->error_number);
+		break;
+	case SANDBOX_END_LOST:
+		call->result->end = HOOKBOX_LOST;
+		break;
+	default:
+		judge_command_end(call, verdict->signaled, verdict->status);
+		return;
+	}
+	result_set_message(call->result, "%s: %s", call->sandbox->plugin->name,
+			   verdict->message[0] ? verdict->message : "the backend gave no reason");
+}
+
+/* The backend's own judgement; the default is the process's end. */
+static struct sandbox_verdict ask_backend(struct call *call)
+{
+	const struct sandbox_plugin_v1 *plugin = call->sandbox->plugin;
+	const struct sandbox_process_end end = {
+		.size = sizeof(end),
+		.signaled = call->spawn.end == SPAWN_SIGNALED,
+		.status = call->spawn.status,
+		.stdout_head = call->marks[0].head,
+		.stdout_head_size = call->marks[0].head_size,
+		.stderr_tail = call->marks[1].tail,
+		.stderr_tail_size = call->marks[1].tail_size,
+		.stdout_total = call->marks[0].total,
+		.stderr_total = call->marks[1].total,
+		.killed = call->spawn.killed,
+	};
+	struct sandbox_verdict verdict = {
+		.size = sizeof(verdict),
+		.end = SANDBOX_END_COMMAND,
+		.signaled = end.signaled,
+		.status = end.status,
+	};
+
+	if (plugin->classify)
+		plugin->classify(call->sandbox->instance, &end, &verdict);
+	return verdict;
+}
+
+/* The process ended by itself, but the marks do not tell how the command did. */
+static void judge_without_marks(struct call *call)
+{
+	struct sandbox_verdict verdict = ask_backend(call);
+	const char *program = call->plan.argv.v[0];
+	char line[256];
+
+	if (!call->scripted || verdict.end != SANDBOX_END_COMMAND) {
+		call_apply_verdict(call, &verdict);
+		return;
+	}
+	last_line(call->marks[1].tail, call->marks[1].tail_size, line, sizeof(line));
+	if (call->marks[0].started || call->marks[1].started) {
+		call->result->end = HOOKBOX_LOST;
+		result_set_message(call->result, "%s ended (%s %d) before the command's end was reported"
+				   "%s%s; its output is not whole", program,
+				   call->spawn.end == SPAWN_SIGNALED ? "signal" : "status",
+				   call->spawn.status, line[0] ? ": " : "", line);
+		return;
+	}
+	not_started(call, 0);
+	result_set_message(call->result, "%s ended (%s %d) before the command was started%s%s; run "
+			   "`hookbox doctor` to see what is missing", program,
+			   call->spawn.end == SPAWN_SIGNALED ? "signal" : "status", call->spawn.status,
+			   line[0] ? ": " : "", line);
+}
+
+/* Nothing could be started on the host. */
+static void judge_not_spawned(struct call *call)
+{
+	bool own = call->sandbox->plugin->flags & SANDBOX_HOST_PROCESS;
+
+	not_started(call, own ? call->spawn.error_number : 0);
+	if (own)
+		result_set_message(call->result, "%s", call->spawn.message);
+	else
+		result_set_message(call->result, "%s cannot be reached: %s", call->sandbox->plugin->name,
+				   call->spawn.message);
+}
+
+static void judge_stopped(struct call *call)
+{
+	struct hookbox_result *result = call->result;
+
+	switch (call->spawn.end) {
+	case SPAWN_TIMED_OUT:
+		result->end = HOOKBOX_TIMED_OUT;
+		result_set_message(result, "it had not ended after %lld ms and was ended",
+				   (long long)call->timeout_ms);
+		break;
+	case SPAWN_OUTPUT_LIMIT:
+		result->end = HOOKBOX_OUTPUT_LIMIT;
+		result_set_message(result, "it wrote more than %llu bytes to stdout and was ended; raise "
+				   "stdout_limit if that is wanted",
+				   (unsigned long long)call->output[0].limit);
+		break;
+	default:
+		result->end = HOOKBOX_CANCELLED;
+		result_set_message(result, "it was cancelled");
+	}
+}
+
+void call_judge(struct call *call)
+{
+	const struct mark_stream *marks = call->marks;
+
+	if (marks[0].failure || marks[1].failure) {
+		judge_failure(call, marks[0].failure ? &marks[0] : &marks[1]);
+		return;
+	}
+	/* The command's own end outlives whatever befell the CLI after it. */
+	if (call_marks_complete(call)) {
+		judge_command_end(call, false, marks[0].code);
+		return;
+	}
+	switch (call->spawn.end) {
+	case SPAWN_EXITED:
+	case SPAWN_SIGNALED:
+		judge_without_marks(call);
+		break;
+	case SPAWN_NOT_STARTED:
+		judge_not_spawned(call);
+		break;
+	case SPAWN_LOST:
+		call->result->end = HOOKBOX_LOST;
+		result_set_message(call->result, "%s", call->spawn.message);
+		break;
+	default:
+		judge_stopped(call);
+	}
+}
