@@ -16,6 +16,9 @@
 #define STDOUT_LIMIT (8ull * 1024 * 1024)
 #define STDERR_LIMIT (1ull * 1024 * 1024)
 #define GRACE_MS 100
+/* A CLI whose command has ended: how long it may take to end as well, and its fresh box with it. */
+#define DONE_KEPT_MS 500
+#define DONE_FRESH_MS 10000
 #define BOX_START_MS 120000
 
 /* ---- The request ---- */
@@ -303,6 +306,7 @@ static void start_process(struct call *call)
 		.stream = {stream_for(call, 0), stream_for(call, 1)},
 		.deadline_us = call->deadline_us,
 		.grace_ms = GRACE_MS,
+		.done_grace_ms = call->sandbox->plugin->flags & SANDBOX_FRESH ? DONE_FRESH_MS : DONE_KEPT_MS,
 		.cancel_fd = cancel_fd(call->asked.cancel),
 	};
 

@@ -13,4 +13,18 @@ const struct config *host_config(const struct hookbox *box);
 struct sandbox *host_sandbox(struct hookbox *box, const char *name);
 struct plugin_registry *host_registry(struct hookbox *box);
 
+/*
+ * ---- What emit.c and host.c share ----
+ */
+
+/* The sandbox that a hook of host_config() runs in. */
+struct sandbox *host_hook_sandbox(struct hookbox *box, const struct config_hook *hook);
+
+/*
+ * Reads a struct that the caller made, whose first field is its size, into a zeroed one of ours: an
+ * older caller's lacks the last fields; what a newer caller has behind ours means nothing here.
+ */
+int host_read_struct(void *own, size_t own_size, const void *theirs, const char *what,
+		     struct hookbox_error *error);
+
 #endif

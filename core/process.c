@@ -1,1 +1,274 @@
 /* SPDX-License-Identifier: MIT */
+#include "process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+
+#define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+static int __attribute__((format(printf, 3, 4)))
+not_started(struct spawn_result *result, int error_number, const char *format, ...)
+{
+	va_list args;
+
+	result->end = SPAWN_NOT_STARTED;
+	result->error_number = error_number;
+	va_start(args, format);
+	vsnprintf(result->message, sizeof(result->message), format, args);
+	va_end(args);
+	return -error_number;
+}
+
+/* ---- Finding the program ---- */
+
+/* 0: a file that we may execute; else ENOENT, EACCES ... */
+static int check_program(int dirfd, const char *path)
+{
+	struct stat st;
+
+	if (fstatat(dirfd, path, &st, 0))
+		return errno;
+	if (!S_ISREG(st.st_mode))
+		return EACCES;
+	return faccessat(dirfd, path, X_OK, AT_EACCESS) ? errno : 0;
+}
+
+/* As execvp() does, but relative entries count from where the process will be. */
+static int search_path(int dirfd, const char *name, const char *path, struct buf *found)
+{
+	int failure = ENOENT;
+
+	for (;;) {
+		size_t length = strcspn(path, ":");
+		int code;
+
+		found->size = 0;
+		buf_add(found, length ? path : ".", length ? length : 1);
+		buf_add_char(found, '/');
+		buf_add_string(found, name);
+		if (found->failed)
+			return ENOMEM;
+		code = check_program(dirfd, found->data);
+		if (!code)
+			return 0;
+		if (code == EACCES)
+			failure = EACCES;
+		if (!path[length])
+			return failure;
+		path += length + 1;
+	}
+}
+
+static int find_program(const struct spawn_request *request, int dirfd, struct buf *found,
+			struct spawn_result *result)
+{
+	const char *name = request->argv[0];
+	const char *path = request->path ? request->path : getenv("PATH");
+	int code;
+
+	if (strchr(name, '/')) {
+		buf_add_string(found, name);
+		code = check_program(dirfd, name);
+	} else {
+		code = search_path(dirfd, name, path ? path : DEFAULT_PATH, found);
+	}
+	if (!code)
+		return found->failed ? not_started(result, ENOMEM, "out of memory") : 0;
+	if (code == EACCES)
+		return not_started(result, code, "\"%s\" is not executable; chmod +x it, or name another "
+				   "command", name);
+	if (code != ENOENT && code != ENOTDIR)
+		return not_started(result, code, "\"%s\" cannot be started: %s", name, strerror(code));
+	return not_started(result, ENOENT, strchr(name, '/') ?
+			   "there is no command \"%s\"; check its path" :
+			   "there is no command \"%s\" in PATH; install it or give its path", name);
+}
+
+static int open_directory(const char *path, int *fd, struct spawn_result *result)
+{
+	*fd = AT_FDCWD;
+	if (!path)
+		return 0;
+	*fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (*fd >= 0)
+		return 0;
+	return not_started(result, errno, "the working directory \"%s\" cannot be entered: %s", path,
+			   strerror(errno));
+}
+
+/* ---- Pipes ---- */
+
+/* The child's ends must not be where its standard streams go. */
+static int lift_fd(int *fd)
+{
+	int lifted;
+
+	if (*fd > 2)
+		return 0;
+	lifted = fcntl(*fd, F_DUPFD_CLOEXEC, 3);
+	if (lifted < 0)
+		return -errno;
+	close(*fd);
+	*fd = lifted;
+	return 0;
+}
+
+/* ours is non-blocking; theirs is not, as commands expect. */
+static int make_pipe(int *ours, int *theirs, bool we_write)
+{
+	int fds[2];
+
+	if (pipe2(fds, O_CLOEXEC))
+		return -errno;
+	*ours = fds[we_write];
+	*theirs = fds[!we_write];
+	if (fcntl(*ours, F_SETFL, O_NONBLOCK | (we_write ? O_WRONLY : 0)))
+		return -errno;
+	return lift_fd(theirs);
+}
+
+static bool has_stdin(const struct spawn_request *request)
+{
+	return request->before_stdin_size || request->stdin_size || request->stdin_fd >= 0;
+}
+
+static int make_pipes(const struct spawn_request *request, struct process *process, int theirs[3])
+{
+	int code;
+
+	if (has_stdin(request)) {
+		code = make_pipe(&process->in, &theirs[0], true);
+	} else {
+		theirs[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+		code = theirs[0] < 0 ? -errno : lift_fd(&theirs[0]);
+	}
+	for (int i = 0; i < 2 && !code; i++)
+		code = make_pipe(&process->out[i], &theirs[i + 1], false);
+	return code;
+}
+
+/* ---- Starting ---- */
+
+static int fill_attributes(posix_spawnattr_t *attributes)
+{
+	sigset_t all, none;
+
+	sigfillset(&all);
+	sigemptyset(&none);
+	return posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK |
+					POSIX_SPAWN_SETPGROUP) ||
+	       posix_spawnattr_setsigdefault(attributes, &all) ||
+	       posix_spawnattr_setsigmask(attributes, &none) ||
+	       posix_spawnattr_setpgroup(attributes, 0);
+}
+
+static int fill_actions(posix_spawn_file_actions_t *actions, int dirfd, const int theirs[3])
+{
+	int code = 0;
+
+	if (dirfd != AT_FDCWD)
+		code = posix_spawn_file_actions_addfchdir_np(actions, dirfd);
+	for (int i = 0; i < 3 && !code; i++)
+		code = posix_spawn_file_actions_adddup2(actions, theirs[i], i);
+	return code ? code : posix_spawn_file_actions_addclosefrom_np(actions, 3);
+}
+
+static int spawn_program(const struct spawn_request *request, const char *program, int dirfd,
+			 const int theirs[3], pid_t *pid)
+{
+	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attributes;
+	int code;
+
+	if (posix_spawn_file_actions_init(&actions))
+		return ENOMEM;
+	if (posix_spawnattr_init(&attributes)) {
+		posix_spawn_file_actions_destroy(&actions);
+		return ENOMEM;
+	}
+	code = fill_attributes(&attributes);
+	if (!code)
+		code = fill_actions(&actions, dirfd, theirs);
+	if (!code)
+		code = posix_spawn(pid, program, &actions, &attributes, (char *const *)request->argv,
+				   (char *const *)request->env);
+	posix_spawnattr_destroy(&attributes);
+	posix_spawn_file_actions_destroy(&actions);
+	return code;
+}
+
+static int start_with_pipes(const struct spawn_request *request, const char *program, int dirfd,
+			    struct process *process, struct spawn_result *result)
+{
+	int theirs[3] = {-1, -1, -1};
+	int code = -make_pipes(request, process, theirs);
+
+	if (code)
+		not_started(result, code, "no pipe to \"%s\" can be made: %s; raise the limit of open "
+			    "files", program, strerror(code));
+	else
+		code = spawn_program(request, program, dirfd, theirs, &process->pid);
+	for (int i = 0; i < 3; i++)
+		cleanup_close(&theirs[i]);
+	if (!code || result->end)
+		return -code;
+	if (code == ENOEXEC)
+		return not_started(result, code, "\"%s\" is no program for this machine; give a script a "
+				   "#! line", program);
+	if (code == E2BIG)
+		return not_started(result, code, "the arguments and environment of \"%s\" are too large; "
+				   "hand large data over by stdin", program);
+	if (code == ENOENT)
+		return not_started(result, code, "the interpreter that \"%s\" asks for does not exist; "
+				   "check its #! line", program);
+	return not_started(result, code, "\"%s\" cannot be started: %s", program, strerror(code));
+}
+
+int process_start(const struct spawn_request *request, struct process *process,
+		  struct spawn_result *result)
+{
+	_cleanup_buf_ struct buf program = {0};
+	int dirfd;
+	int code;
+
+	*process = (struct process){.pidfd = -1, .in = -1, .out = {-1, -1}};
+	code = open_directory(request->cwd, &dirfd, result);
+	if (code)
+		return code;
+	code = find_program(request, dirfd, &program, result);
+	if (!code)
+		code = start_with_pipes(request, program.data, dirfd, process, result);
+	if (dirfd >= 0)
+		close(dirfd);
+	if (!code) {
+		process->pidfd = (int)syscall(SYS_pidfd_open, process->pid, 0);
+		if (process->pidfd < 0) {
+			code = -errno;
+			result->end = SPAWN_LOST;
+			snprintf(result->message, sizeof(result->message), "process %d was reaped by "
+				 "somebody else, or cannot be watched: %s; do not ignore SIGCHLD and do "
+				 "not wait for foreign children", (int)process->pid, strerror(errno));
+		}
+	}
+	if (code)
+		process_close(process);
+	return code;
+}
+
+void process_close(struct process *process)
+{
+	cleanup_close(&process->pidfd);
+	cleanup_close(&process->in);
+	cleanup_close(&process->out[0]);
+	cleanup_close(&process->out[1]);
+}

@@ -1,1 +1,115 @@
 /* SPDX-License-Identifier: MIT */
+#include "spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "clock.h"
+#include "process.h"
+#include "pump.h"
+
+#define GRACE_MS 100
+
+/* ---- SIGPIPE, for this thread and only while it writes to pipes ---- */
+
+struct pipe_guard {
+	sigset_t old;
+	bool pending;	/* it was pending before */
+};
+
+static void pipe_guard_set(struct pipe_guard *guard)
+{
+	sigset_t pipe, pending;
+
+	sigemptyset(&pipe);
+	sigaddset(&pipe, SIGPIPE);
+	sigpending(&pending);
+	guard->pending = sigismember(&pending, SIGPIPE);
+	pthread_sigmask(SIG_BLOCK, &pipe, &guard->old);
+}
+
+static void pipe_guard_release(struct pipe_guard *guard)
+{
+	const struct timespec now = {0};
+	sigset_t pipe;
+
+	sigemptyset(&pipe);
+	sigaddset(&pipe, SIGPIPE);
+	if (!guard->pending)
+		while (sigtimedwait(&pipe, NULL, &now) < 0 && errno == EINTR)
+			;
+	pthread_sigmask(SIG_SETMASK, &guard->old, NULL);
+}
+
+void spawn_run(const struct spawn_request *request, struct spawn_result *result)
+{
+	struct pipe_guard guard;
+	struct process process;
+
+	*result = (struct spawn_result){0};
+	pipe_guard_set(&guard);
+	if (!process_start(request, &process, result)) {
+		result->pid = process.pid;
+		result->started_us = clock_us();
+		pump_run(request, &process, result);
+	} else if (result->end == SPAWN_LOST) {
+		result->pid = process.pid;
+	}
+	pipe_guard_release(&guard);
+}
+
+/* ---- Commands of the host's own ---- */
+
+struct keeper {
+	struct buf *kept;
+	uint64_t *total;
+	size_t limit;
+};
+
+static int keep(void *data, const char *bytes, size_t n)
+{
+	struct keeper *keeper = data;
+	size_t room = keeper->limit - keeper->kept->size;
+
+	*keeper->total += n;
+	buf_add(keeper->kept, bytes, n < room ? n : room);
+	return 0;
+}
+
+void spawn_run_captured(const struct spawn_command *command, struct spawn_capture *capture)
+{
+	struct keeper out = {&capture->out, &capture->out_total, command->limit};
+	struct keeper err = {&capture->err, &capture->err_total, command->limit};
+	const struct spawn_request request = {
+		.argv = command->argv,
+		.env = command->env,
+		.cwd = command->cwd,
+		.stdin_data = command->stdin_data,
+		.stdin_size = command->stdin_size,
+		.stdin_fd = -1,
+		.stream = {{keep, &out, -1, NULL}, {keep, &err, -1, NULL}},
+		.deadline_us = clock_deadline_us(command->timeout_ms),
+		.grace_ms = GRACE_MS,
+		.cancel_fd = -1,
+	};
+
+	spawn_run(&request, &capture->result);
+	if (capture->result.end == SPAWN_TIMED_OUT)
+		snprintf(capture->result.message, sizeof(capture->result.message),
+			 "\"%s\" had not ended after %lld ms", command->argv[0],
+			 (long long)command->timeout_ms);
+}
+
+void spawn_capture_free(struct spawn_capture *capture)
+{
+	buf_free(&capture->out);
+	buf_free(&capture->err);
+}

@@ -17,9 +17,9 @@
 /* One output stream (index 0 is stdout, 1 is stderr). */
 struct spawn_stream {
 	/*
-	 * Takes what the process wrote. Returns 0 to go on, SPAWN_STOP_LIMIT or SPAWN_STOP_CANCEL to
-	 * end the process. Afterwards it is still called while output is drained; the return value
-	 * then no longer matters.
+	 * Takes what the process wrote. Returns 0 to go on, or SPAWN_STOP_*: LIMIT and CANCEL end the
+	 * process, DONE gives it done_grace_ms to end by itself. Afterwards it is still called while
+	 * output is drained; the return value then no longer matters.
 	 */
 	int (*consume)(void *data, const char *bytes, size_t n);
 	void *data;
@@ -29,7 +29,7 @@ struct spawn_stream {
 	struct buf *relay;	/* required when out_fd >= 0 */
 };
 
-enum { SPAWN_STOP_LIMIT = 1, SPAWN_STOP_CANCEL = 2 };
+enum { SPAWN_STOP_LIMIT = 1, SPAWN_STOP_CANCEL = 2, SPAWN_STOP_DONE = 3 };
 
 struct spawn_request {
 	const char *const *argv;	/* argv[0]: a path, or a name searched in `path` */
@@ -44,6 +44,7 @@ struct spawn_request {
 	struct spawn_stream stream[2];
 	int64_t deadline_us;		/* monotonic; CLOCK_NEVER for none */
 	int64_t grace_ms;		/* between TERM and KILL */
+	int64_t done_grace_ms;		/* after SPAWN_STOP_DONE */
 	int cancel_fd;			/* readable: end the process; -1: none. Never read from. */
 };
 
