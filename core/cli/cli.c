@@ -23,7 +23,7 @@ int cli_fail(struct cli *cli, int status, const char *format, ...)
 	va_end(args);
 	fprintf(stderr, "hookbox: %s", cli->error.message);
 	if (status == CLI_USAGE)
-		fprintf(stderr, "; see hookbox%s%s --help", cli->command ? " " : "",
+		fprintf(stderr, " (see hookbox%s%s --help)", cli->command ? " " : "",
 			cli->command ? cli->command->name : "");
 	fputc('\n', stderr);
 	return status;

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <jansson.h>
+
 #include "cancel.h"
 #include "cli.h"
 #include "hook.h"
@@ -65,7 +67,7 @@ static const struct config_hook *find_hook(struct hookbox *box, const char *name
 /* What an eval hook is run for: the object it printed, or else its bytes. */
 static void put_output(struct buf *json, const struct hookbox_result *result)
 {
-	struct json_t *object = NULL;
+	json_t *object = NULL;
 
 	if (!json_parse_object(result->out, result->out_size, result->out_size + 1, &object, NULL))
 		json_put_raw(json, "output", result->out, result->out_size);

@@ -134,14 +134,16 @@ static int run_command(struct cli *cli, char **words, int n)
 }
 
 /* What plugin_inspect() starts: loads the file, which may end this process, and describes it. */
-static int inspect_plugin(struct cli *cli, const char *path)
+static int inspect_plugin(const char *path)
 {
 	const struct sandbox_plugin_v1 *plugin;
 	_cleanup_free_ char *json = NULL;
 	struct hookbox_error error = {0};
 
-	if (plugin_load(path, &plugin, &error) < 0 || plugin_describe(plugin, &json, &error) < 0)
-		return cli_fail(cli, CLI_NO, "%s", error.message);
+	if (plugin_load(path, &plugin, &error) < 0 || plugin_describe(plugin, &json, &error) < 0) {
+		fprintf(stderr, "%s\n", error.message);
+		return CLI_NO;
+	}
 	puts(json);
 	return CLI_OK;
 }
@@ -163,7 +165,7 @@ static int run_main(struct cli *cli)
 	case 'h':
 		return print_overview(NULL);
 	case OPT_INSPECT_PLUGIN:
-		return inspect_plugin(cli, optarg);
+		return inspect_plugin(optarg);
 	}
 	if (optind == cli->argc)
 		return cli_fail(cli, CLI_USAGE, "the command is missing");
