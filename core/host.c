@@ -188,21 +188,13 @@ static int host_open_sandboxes(struct hookbox *box, struct hookbox_error *error)
 static int host_link_hooks(struct hookbox *box, struct hookbox_error *error)
 {
 	const struct config *config = box->config;
-	int r;
 
 	box->hook_sandboxes = calloc(config->n_hooks + 1, sizeof(struct sandbox *));
 	if (!box->hook_sandboxes)
 		return error_no_memory(error);
-	for (size_t i = 0; i < config->n_hooks; i++) {
-		const struct config_hook *hook = &config->hooks[i];
-
-		box->hook_sandboxes[i] = host_sandbox(box, hook->sandbox);
-		if (!box->hook_sandboxes[i]) {
-			r = host_unknown_sandbox(box, hook->sandbox, error);
-			error_prefix(error, "%s: [hook %s] sandbox", hook->where, hook->name);
-			return r;
-		}
-	}
+	/* config_load() has seen to it that they exist. */
+	for (size_t i = 0; i < config->n_hooks; i++)
+		box->hook_sandboxes[i] = host_sandbox(box, config->hooks[i].sandbox);
 	return 0;
 }
 

@@ -286,7 +286,7 @@ static struct hookbox_result *exec(struct hookbox *box, const char *sandbox, con
 
 static void test_direct_needs_no_section(void **state)
 {
-	struct hookbox *box = open_text("");
+	struct hookbox *box = open_text("[hookbox]\n");
 	struct hookbox_result *result = EXEC(box, "direct", "sh", "-c", "echo out; exit 9");
 
 	hookbox_close(box);
@@ -338,15 +338,16 @@ static void test_sizes_of_other_versions(void **state)
 	struct hookbox_event e = event("provider", "before_call");
 	struct hookbox_decision *decision;
 	struct hookbox_result *result;
-	struct hookbox_call *older = malloc(offsetof(struct hookbox_call, env));
+	const struct hookbox_call old = {.size = offsetof(struct hookbox_call, env), .argv = argv};
+	struct hookbox_call *older = malloc(old.size);
 
 	e.size = offsetof(struct hookbox_event, cancel);
 	e.cancel = (struct hookbox_cancel *)&e;
 	assert_int_equal(hookbox_emit(box, &e, &decision, NULL), 0);
 	assert_int_equal(decision->verdict, HOOKBOX_ALLOW);
 	hookbox_decision_free(decision);
-	older->size = offsetof(struct hookbox_call, env);
-	older->argv = argv;
+	/* Not a byte more is there to be read. */
+	memcpy(older, &old, old.size);
 	assert_int_equal(hookbox_exec(box, "direct", older, &result, NULL), 0);
 	assert_int_equal(result->end, HOOKBOX_EXITED);
 	hookbox_result_free(result);
@@ -371,7 +372,7 @@ static void test_bad_options_and_configs_are_refused(void **state)
 	options.config_text = "[sandbox a]\nmode = dirct\n";
 	refuses_options(&options, "[sandbox a]");
 	options.config_text = "[hook a]\ncommand = cat\nhook = eval\nsandbox = nowhere\n";
-	refuses_options(&options, "nowhere");
+	refuses_options(&options, "[hook a] sandbox");
 }
 
 static void test_a_program_may_bring_backends(void **state)
@@ -395,7 +396,7 @@ static void test_a_program_may_bring_backends(void **state)
 	hookbox_result_free(result);
 	hookbox_close(box);
 
-	options.config_text = "";
+	options.config_text = "[hookbox]\n";
 	options.plugins = taken;
 	refuses_options(&options, "direct");
 	options.plugins = NULL;
