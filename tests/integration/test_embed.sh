@@ -10,7 +10,7 @@ umask 022
 cp "$top_srcdir"/examples/hooks/*.sh "$scratch"
 cat >"$scratch/hooks.ini" <<END
 [hook pii]
-command = pii_redactor.sh
+command = ./pii_redactor.sh
 hook = provider
 phases = before_call
 END
