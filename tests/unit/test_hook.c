@@ -269,7 +269,8 @@ static void test_a_timeout_denies(void **state)
 
 	hook.timeout_ms = 200;
 	outcome = run_hook_in(fixture->direct, &hook, "{}", NULL);
-	expect(&outcome, HOOKBOX_DENY, HOOKBOX_CAUSE_TIMEOUT, "hook \"guard\" timed out");
+	expect(&outcome, HOOKBOX_DENY, HOOKBOX_CAUSE_TIMEOUT,
+	       "hook \"guard\" timed out: it had not ended after 200 ms");
 }
 
 static void test_endless_output_denies(void **state)

@@ -236,6 +236,7 @@ static void test_bad_events_are_refused(void **state)
 static void test_run_fills_in_what_is_clear(void **state)
 {
 	struct hookbox *box = open_text(
+		HOOK("zero", "provider", "before_call", DENY("not asked"))
 		HOOK("one", "provider", "before_call", "grep -q '\"phase\":\"before_call\"' && " ALLOW)
 		HOOK("two", "tool", "before_execution\n\tafter_execution", ALLOW)
 		"[hook three]\ncommand = cat\nhook = eval\n");
@@ -244,6 +245,7 @@ static void test_run_fills_in_what_is_clear(void **state)
 
 	assert_int_equal(hookbox_run(box, "one", &e, &decision, NULL), 0);
 	assert_int_equal(decision->verdict, HOOKBOX_ALLOW);
+	assert_int_equal(decision->n_outcomes, 1);
 	assert_int_equal(decision->outcomes[0].cause, HOOKBOX_CAUSE_ANSWER);
 	hookbox_decision_free(decision);
 	assert_int_equal(hookbox_run(box, "three", &e, &decision, NULL), 0);
