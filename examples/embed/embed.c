@@ -5,8 +5,8 @@
  *	cc embed.c $(pkg-config --cflags --libs hookbox) -o embed
  *	echo '{"request":{"messages":[]}}' | ./embed hooks.ini provider before_call
  *
- * It prints the decision, and exits with 0 for "go on", 1 for "stop", 2 when it could not ask: which
- * a program that guards something takes for "stop" as well.
+ * It prints the decision, and exits with 0 for "go on", 1 for "stop", 2 when it could not ask,
+ * which a program that guards something takes for "stop" as well.
  */
 #include <stdio.h>
 #include <stdlib.h>
