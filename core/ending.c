@@ -248,7 +248,7 @@ static bool end_host_side(struct call *call)
 
 	if (!call->spawn.pid)
 		return true;
-	if (leftover_kill(call->id, false, call->spawn.pid, &error)) {
+	if (leftover_kill(call->id, false, call->spawn.since_pid, &error)) {
 		result_set_cleanup_reason(call->result, "%s", error.message);
 		return false;
 	}
