@@ -56,7 +56,7 @@ const char *hook_mode_name(enum hook_mode mode)
 static int set_command(const struct key_place *place, void *settings)
 {
 	struct config_hook *hook = settings;
-	const char *text;
+	const char *text = NULL;
 	int code = key_scalar(place, &text);
 
 	if (code)
@@ -89,7 +89,7 @@ static int set_env(const struct key_place *place, void *settings)
 static int set_type(const struct key_place *place, void *settings)
 {
 	struct config_hook *hook = settings;
-	const char *text;
+	const char *text = NULL;
 	int code = key_scalar(place, &text);
 
 	if (code)
@@ -122,7 +122,7 @@ static int set_phases(const struct key_place *place, void *settings)
 static int set_mode(const struct key_place *place, void *settings)
 {
 	struct config_hook *hook = settings;
-	const char *text;
+	const char *text = NULL;
 	int code = key_scalar(place, &text);
 
 	if (code)

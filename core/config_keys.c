@@ -61,7 +61,7 @@ int key_scalar(const struct key_place *place, const char **value)
 
 int key_string(const struct key_place *place, char **value)
 {
-	const char *text;
+	const char *text = NULL;
 	int code = key_scalar(place, &text);
 
 	if (code)
@@ -72,7 +72,7 @@ int key_string(const struct key_place *place, char **value)
 
 int key_size(const struct key_place *place, uint64_t *value)
 {
-	const char *text;
+	const char *text = NULL;
 	int code = key_scalar(place, &text);
 
 	if (code)
@@ -84,7 +84,7 @@ int key_size(const struct key_place *place, uint64_t *value)
 
 int key_time(const struct key_place *place, int64_t min, int64_t max, int64_t *value)
 {
-	const char *text;
+	const char *text = NULL;
 	int code = key_scalar(place, &text);
 
 	if (code)

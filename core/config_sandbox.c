@@ -38,7 +38,7 @@ static int set_workdir(const struct key_place *place, void *settings)
 
 static int set_shell(const struct key_place *place, void *settings)
 {
-	const char *text;
+	const char *text = NULL;
 	int code = key_scalar(place, &text);
 
 	if (code)
