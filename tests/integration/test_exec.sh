@@ -100,13 +100,12 @@ begin()
 	wait_for "the command to begin" test -e "$dir/begun"
 }
 
-for signal in TERM HUP; do
+for signal in 1 15; do
 	begin
-	kill -s $signal "$pid"
+	kill -$signal "$pid"
 	wait "$pid"
-	is $? $((128 + $(kill -l $signal 2>/dev/null || case $signal in TERM) echo 15 ;; HUP) echo 1 ;; esac))) \
-		"SIG$signal ends the call: 128 + its number"
-	nothing_left "a call that SIG$signal ended"
+	is $? $((128 + signal)) "signal $signal to hookbox ends the call: 128 + $signal"
+	nothing_left "a call that signal $signal ended"
 done
 # A shell ignores SIGINT for what it starts in the background, so the command itself sends it.
 run_direct -- sh -c 'kill -INT $PPID; sleep 1000'
@@ -153,7 +152,7 @@ run_direct --json -- sh -c 'printf "a\200"; echo text >&2; exit 3'
 is "$status" 3 "--json: the same exit code"
 like "$out" '{"end":"exited","status":3,*"stdout":"YYA=","stdout_encoding":"base64"*' \
 	"--json: bytes that are no text are in base64"
-like "$out" '*"stderr":"text\n","stderr_encoding":"utf-8"*' "--json: text is text"
+like "$out" '*"stderr":"text\\n","stderr_encoding":"utf-8"*' "--json: text is text"
 is "$err" "" "--json: nothing is streamed"
 run_direct --json -- no-such-command-at-all
 like "$status/$out" '127/{"end":"not started","errno":2,*' "--json: no such command"
