@@ -55,7 +55,8 @@ static void signal_group(struct pump *pump, int signo)
 /* Begins to end the process; the first reason counts. */
 static void stop_process(struct pump *pump, enum spawn_end reason)
 {
-	if (!pump->stopping)
+	/* Once the caller has all it wants, how the process ends is its own affair. */
+	if (!pump->stopping && pump->done_us == CLOCK_NEVER)
 		pump->stopping = reason;
 	if (pump->ended || pump->signalled)
 		return;

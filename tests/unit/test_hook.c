@@ -152,13 +152,15 @@ static void expect(struct hookbox_hook_outcome *outcome, enum hookbox_verdict ve
 
 static void test_allow(void **state)
 {
-	struct hookbox_hook_outcome outcome = run_script(state, "echo '{\"allow\":true,\"ack\":true}'");
+	struct hookbox_hook_outcome outcome =
+		run_script(state, "echo '{\"allow\":true,\"ack\":true}'");
 
 	assert_true(outcome.ack);
 	assert_false(outcome.loosened);
 	expect(&outcome, HOOKBOX_ALLOW, HOOKBOX_CAUSE_ANSWER, NULL);
 	/* `enforced` means nothing beside an allow. */
-	outcome = run_script(state, "echo '{\"allow\":true,\"enforced\":true,\"reason\":\"fine\"}'");
+	outcome = run_script(state,
+			     "echo '{\"allow\":true,\"enforced\":true,\"reason\":\"fine\"}'");
 	expect(&outcome, HOOKBOX_ALLOW, HOOKBOX_CAUSE_ANSWER, "fine");
 }
 
@@ -185,7 +187,8 @@ static void test_enforced(void **state)
 static void test_the_hook_reads_the_request(void **state)
 {
 	struct fixture *fixture = *state;
-	struct config_hook hook = script_hook("printf '{\"allow\":true,\"metadata\":'; cat; echo }");
+	struct config_hook hook =
+		script_hook("printf '{\"allow\":true,\"metadata\":'; cat; echo }");
 	struct hookbox_hook_outcome outcome =
 		run_hook_in(fixture->direct, &hook, "{\"hook\":\"provider\", \"n\":1e3}", NULL);
 
@@ -196,7 +199,8 @@ static void test_the_hook_reads_the_request(void **state)
 static void test_arguments_and_environment(void **state)
 {
 	struct fixture *fixture = *state;
-	struct config_hook hook = script_hook("[ \"$1|$GUARD\" = 'a b|c d' ] && echo '{\"allow\":true}'");
+	struct config_hook hook =
+		script_hook("[ \"$1|$GUARD\" = 'a b|c d' ] && echo '{\"allow\":true}'");
 	struct hookbox_hook_outcome outcome;
 
 	strv_add(&hook.args, "sh");
@@ -254,7 +258,8 @@ static void test_a_reason_quotes_the_end_of_stderr(void **state)
 		state, "printf 'Traceback\\n  \\033[1mKeyError\\n\\n' >&2; exit 3");
 
 	assert_string_equal(outcome.reason,
-			    "hook \"guard\" exited with code 3; the end of its stderr: ?[1mKeyError");
+			    "hook \"guard\" exited with code 3; the end of its stderr: "
+			    "?[1mKeyError");
 	expect(&outcome, HOOKBOX_DENY, HOOKBOX_CAUSE_EXIT, "KeyError");
 	outcome = run_script(state, "head -c 5000 /dev/zero | tr '\\0' x >&2; exit 3");
 	assert_true(strlen(outcome.reason) < 300);
@@ -269,7 +274,8 @@ static void test_a_timeout_denies(void **state)
 
 	hook.timeout_ms = 200;
 	outcome = run_hook_in(fixture->direct, &hook, "{}", NULL);
-	expect(&outcome, HOOKBOX_DENY, HOOKBOX_CAUSE_TIMEOUT, "hook \"guard\" timed out");
+	expect(&outcome, HOOKBOX_DENY, HOOKBOX_CAUSE_TIMEOUT,
+	       "hook \"guard\" timed out: it had not ended after 200 ms");
 }
 
 static void test_endless_output_denies(void **state)
@@ -326,7 +332,8 @@ static void test_a_lost_call_denies_though_it_answered(void **state)
 	struct hookbox_hook_outcome outcome = run_hook_in(fixture->broken, &hook, "{}", NULL);
 
 	assert_string_equal(outcome.result->out, "{\"allow\":true}");
-	expect(&outcome, HOOKBOX_DENY, HOOKBOX_CAUSE_LOST, "was lost: broken: the connection broke");
+	expect(&outcome, HOOKBOX_DENY, HOOKBOX_CAUSE_LOST,
+	       "was lost: broken: the connection broke");
 }
 
 /* ---- Loosened, not gating, sessions ---- */
@@ -376,7 +383,8 @@ static void test_observe_and_eval_never_gate(void **state)
 	} cases[] = {
 		{"echo '{\"allow\":false,\"reason\":\"no\"}'", NULL},
 		{"echo anything", NULL},
-		{"echo gone >&2; exit 7", "hook \"guard\" exited with code 7; the end of its stderr: gone"},
+		{"echo gone >&2; exit 7",
+		 "hook \"guard\" exited with code 7; the end of its stderr: gone"},
 		{"kill -9 $$", "signal 9"},
 	};
 
