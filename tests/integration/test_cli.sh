@@ -224,6 +224,8 @@ run plugins check direct
 like "$status/$out" "0/direct *" "plugins check direct"
 run plugins check direct --tap
 is "$status" 2 "plugins check --tap needs --sandbox"
+run plugins check direct --sandbox here --json
+is "$status" 2 "plugins check --sandbox has no --json"
 run plugins check direct --sandbox nowhere
 is "$status" 125 "plugins check in no sandbox: 125"
 
