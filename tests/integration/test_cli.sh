@@ -114,9 +114,10 @@ like "$out" '*"outcomes":\[{"allow":true,*"hook":"allow",*"call":{"end":"exited"
 	"emit --verbose: every outcome and its call"
 ask emit tool after_execution
 is "$status/$out" '0/{"allow":true,"enforced":false}' "an event that no hook listens to is allowed"
-event '{"score":  1.50}'
+event '{"score":  1.50}
+'
 ask run score
-like "$status/$out" '0/{"allow":true,*"hook":"score","cause":"not_gating",*"output":{"score":  1.50}*' \
+like "$status/$out" '0/{"allow":true,*"hook":"score","cause":"not_gating",*"output":{"score":  1.50}}' \
 	"an eval hook: its object is the output"
 ask run words
 like "$status/$out" '0/{"allow":true,*"stdout":"bm8gSlNPToA=","stdout_encoding":"base64"}' \
