@@ -27,6 +27,9 @@ static int expand_variable(const char *inside, size_t size, struct buf *out,
 	if (strchr(name, '=') || !env_entry_ok(name))
 		return error_set(error, -EINVAL, "\"${%.*s}\" names no environment variable; write $${ for a "
 				 "plain ${", (int)size, inside);
+	if (standard && strstr(standard, "${"))
+		return error_set(error, -EINVAL, "the default of ${%s:-...} holds another ${; one variable "
+				 "cannot stand inside another", name);
 	value = getenv(name);
 	if (standard && (!value || !value[0]))
 		value = standard;
