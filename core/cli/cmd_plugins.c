@@ -128,7 +128,8 @@ static void print_entry(const json_t *entry, int names, int versions, int paths)
 
 	printf("%s%-*s %-*s %-*s %s%s%s%s\n",
 	       cli_colour(*error ? "\033[31m" : hidden ? "\033[2m" : ""), names,
-	       text_of(entry, "name"), versions, or_else(text_of(entry, "version"), "-"), paths, or_else(text_of(entry, "path"), BUILT_IN), hidden ? "(hidden) " : "",
+	       text_of(entry, "name"), versions, or_else(text_of(entry, "version"), "-"), paths,
+	       or_else(text_of(entry, "path"), BUILT_IN), hidden ? "(hidden) " : "",
 	       *error ? "broken: " : "", *error ? error : text_of(entry, "summary"),
 	       cli_colour("\033[0m"));
 }
