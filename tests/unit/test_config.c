@@ -194,7 +194,7 @@ static void test_relative_paths_are_of_the_file(void **state)
 		"[hookbox]\nplugin_path = ./plugins/\n  /opt/x\nplugin_path = more\n[sandbox s]\nmode = direct\n"
 		"[hook a]\ncommand = ./bin/../a b\nhook = tool\n[hook b]\ncommand = bin/b\nhook = tool\n"
 		"[hook c]\ncommand = c\nhook = tool\n[hook d]\ncommand = ././/d\nhook = tool\n"));
-	char expected[600];
+	char expected[1200];
 
 	snprintf(expected, sizeof(expected), "%s/plugins|/opt/x|%s/more|", real, real);
 	assert_strv(&config->plugin_path, expected);
@@ -211,7 +211,7 @@ static void test_relative_paths_are_of_the_file(void **state)
 static void test_conf_d_in_name_order(void **state)
 {
 	_cleanup_config_ struct config *config = NULL;
-	char expected[1000];
+	char expected[2000];
 
 	files_write("main/hookbox.ini", "[hook m]\ncommand = sh\nhook = tool\nsandbox = s10\n");
 	files_write("main/conf.d/20-b.ini", "[hook b]\ncommand = ./b\nhook = tool\n");

@@ -233,7 +233,7 @@ static void test_empty_files(void **state)
 
 static void test_the_same_section_in_two_files(void **state)
 {
-	char message[600];
+	char message[1200];
 
 	files_write("twice/hookbox.ini", HOOK);
 	files_write("twice/conf.d/10.ini", "\n[hook h]\n");
