@@ -357,6 +357,8 @@ static int run_check(struct cli *cli)
 		return cli->status;
 	if ((check.kit.tap || check.kit.full) && !check.sandbox)
 		return cli_fail(cli, CLI_USAGE, "--tap and --full need --sandbox");
+	if (cli->json && check.sandbox)
+		return cli_fail(cli, CLI_USAGE, "with --sandbox it is --tap that programs can read");
 	check.file = cli->operands.v[0];
 	return check_backend(cli, &check);
 }
