@@ -79,7 +79,8 @@ void json_put_text_if(struct buf *json, const char *key, const char *text)
 
 static void put_base64(struct buf *json, const unsigned char *bytes, size_t n)
 {
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	static const char digits[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 	buf_add_char(json, '"');
 	for (size_t i = 0; i < n; i += 3) {

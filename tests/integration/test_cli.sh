@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # The program's commands: hooks good and bad, plugins, config, doctor, usage.
+# shellcheck disable=SC2016 # the $ are other shells'
 . "${top_srcdir:?}/tests/parts/tap.sh"
 . "$top_srcdir/tests/parts/program.sh"
 

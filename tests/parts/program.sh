@@ -13,6 +13,7 @@ hookbox()
 }
 
 # run WHATEVER...: the program's exit code in $status, its output in $out and $err.
+# shellcheck disable=SC2034 # they are the callers'
 run()
 {
 	hookbox "$@" >"${dir:?}/out" 2>"$dir/err"
