@@ -140,8 +140,8 @@ static void test_the_longest_line_and_names_are_whole(void **state)
 	memset(header, 'n', 49);
 	memcpy(header, "s ", 2);
 	header[49] = '\0';
-	buf_printf(&text, "[%s]\nk = %s\n%s = 1\n  %s\n# %s%s\n", header, value, key, key,
-		   value, value);
+	buf_printf(&text, "[%s]\nk = %s\n%s = 1\n  %s\n# %s%s\n", header, value, key, key, value,
+		   value);
 	read_text(&ini, text.data);
 	assert_string_equal(ini.sections[0].name, header + 2);
 	assert_string_equal(ini.sections[0].keys[0].values[0], value);
@@ -211,12 +211,13 @@ static void test_expansion_is_bounded(void **state)
 
 static void test_every_cut_of_a_text_is_safe(void **state)
 {
-	static const char text[] = "\xef\xbb\xbf[s a]\r\nk = v ${HB_ONE:-1}\r\n  w\r\n\r\n[s b]\nl=;x\n";
+	static const char text[] =
+		"\xef\xbb\xbf[s a]\r\nk = v ${HB_ONE:-1}\r\n  w\r\n\r\n[s b]\nl=;x\n";
 	struct hookbox_error error;
 
 	for (size_t n = 0; n < sizeof(text); n++) {
 		_cleanup_ini_ struct ini ini = {0};
-		char *cut = malloc(n ? n : 1);	/* its own block: a read beyond it is seen */
+		char *cut = malloc(n ? n : 1); /* its own block: a read beyond it is seen */
 
 		assert_non_null(cut);
 		memcpy(cut, text, n);
@@ -290,9 +291,13 @@ static void test_a_hundred_megabytes_are_not_read(void **state)
 
 static void test_a_binary_is_no_text(void **state)
 {
-	refuse_file(files_write_bytes("elf.ini", "\x7f" "ELF\2\1\1\0", 8), -EINVAL,
-		    "elf.ini:1: the line has the control character 0x7f");
-	refuse_file(files_write_bytes("nul.ini", "#x\n\0", 4), -EINVAL, "nul.ini:2: the line has a NUL byte");
+	refuse_file(files_write_bytes("elf.ini",
+				      "\x7f"
+				      "ELF\2\1\1\0",
+				      8),
+		    -EINVAL, "elf.ini:1: the line has the control character 0x7f");
+	refuse_file(files_write_bytes("nul.ini", "#x\n\0", 4), -EINVAL,
+		    "nul.ini:2: the line has a NUL byte");
 }
 
 static void test_others_must_not_be_able_to_write(void **state)
