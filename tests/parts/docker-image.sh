@@ -66,8 +66,8 @@ hookbox-test:dash | hookbox-test:bash)
 	with_shell "${name#*:}" || fail "$name could not be made"
 	;;
 hookbox-test:nosh)
-	make_root cat echo env false id printf pwd sleep true && import_root ||
-		fail "$name could not be made"
+	make_root cat echo env false id printf pwd sleep true || fail "$name could not be made"
+	import_root || fail "$name could not be made"
 	;;
 *)
 	engine_image "$name" || fail "$name could not be made"
