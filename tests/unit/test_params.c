@@ -143,7 +143,7 @@ static void test_fill_errors(void **state)
 		{VALUE("nam", "x"), "f.ini:3: [sandbox s] nam"},
 		{VALUE("nam", "x"), "did you mean \"name\""},
 		{VALUE("size", "big"), "a size such as 512m"},
-		{VALUE("size", "1k", "2k"), "more than once"},
+		{VALUE("size", "1k", "2k"), "stand here once, but does so 2 times"},
 		{VALUE("flag", "perhaps"), "yes or no"},
 		{VALUE("wait", "soon"), "500ms"},
 		{VALUE("name", "-x"), "begins with a dash"},
