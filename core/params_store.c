@@ -151,29 +151,28 @@ static bool cut_access(char *text)
 static int read_mount(const struct reading *reading, const char *value, struct sandbox_mount *mount)
 {
 	_cleanup_free_ char *text = strdup(value);
+	int code = text ? check_text(reading, value) : error_no_memory(reading->error);
 	char *box;
-	int code;
 
-	if (!text)
-		return error_no_memory(reading->error);
+	if (code)
+		return code;
 	mount->read_only = cut_access(text);
 	box = strchr(text, ':');
 	if (box)
 		*box++ = '\0';
+	if (!text[0] || (box && (box[0] != '/' || strchr(box, ':'))))
+		return error_set(
+			reading->error, -EINVAL,
+			"%s: \"%s\" is no mount; write HOST:/ABSOLUTE/PATH/IN/BOX, and :rw "
+			"behind it if it may be written",
+			reading->where, shown(reading, value));
 	code = read_path(reading, text, &mount->host_path);
 	if (code)
 		return code;
-	if (!box) {
-		mount->box_path = mount->host_path;
-		return 0;
-	}
-	if (box[0] != '/' || strchr(box, ':'))
-		return error_set(
-			reading->error, -EINVAL,
-			"%s: \"%s\" is no mount; write "
-			"HOST:/ABSOLUTE/PATH/IN/BOX, and :rw behind it if it may be written",
-			reading->where, shown(reading, value));
-	return read_string(reading, box, &mount->box_path);
+	if (box)
+		return read_string(reading, box, &mount->box_path);
+	mount->box_path = mount->host_path;
+	return 0;
 }
 
 static int read_mounts(const struct reading *reading, const char *const *values, size_t n,
