@@ -338,8 +338,9 @@ static void run_planned(struct call *call)
 		result_set_message(call->result, "%s", error.message);
 		return;
 	}
-	/* The process on the host bears the mark as well, be it the command or a CLI. */
-	add_mark(call);
+	/* In a box the prologue marks the command; a CLI bears no mark, lest a sweep end it first. */
+	if (sandbox->plugin->flags & SANDBOX_HOST_PROCESS)
+		add_mark(call);
 	if (call->scripted)
 		prologue_build(&call->plan.before_stdin, call->nonce, call->id,
 			       !(sandbox->plugin->flags & SANDBOX_FRESH), call->asked.argv,

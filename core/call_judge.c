@@ -5,22 +5,7 @@
 
 #include "call.h"
 #include "result.h"
-
-/* The last line that a CLI printed, for a message; control characters are left out. */
-static void last_line(const char *text, size_t size, char *line, size_t line_size)
-{
-	size_t end = size, begin, n = 0;
-
-	while (end && strchr(" \t\r\n", text[end - 1]))
-		end--;
-	begin = end;
-	while (begin && text[begin - 1] != '\n')
-		begin--;
-	for (; begin < end && n + 1 < line_size; begin++)
-		if ((unsigned char)text[begin] >= ' ')
-			line[n++] = text[begin];
-	line[n] = '\0';
-}
+#include "text.h"
 
 static void not_started(struct call *call, int error_number)
 {
@@ -40,7 +25,8 @@ static void judge_failure(struct call *call, const struct mark_stream *marks)
 	call->output[1].total = call->output[1].passed = 0;
 	switch (marks->failure) {
 	case MARK_FAILED_WORKDIR:
-		not_started(call, code);
+		/* Never ENOENT or EACCES, which tell of the command. */
+		not_started(call, ENOTDIR);
 		result_set_message(result, "the working directory \"%s\" in the sandbox %s; set workdir "
 				   "to a directory that the command's user can enter", call->cwd,
 				   code == ENOENT ? "does not exist" :
@@ -139,27 +125,23 @@ static struct sandbox_verdict ask_backend(struct call *call)
 static void judge_without_marks(struct call *call)
 {
 	struct sandbox_verdict verdict = ask_backend(call);
-	const char *program = call->plan.argv.v[0];
-	char line[256];
+	bool started = call->marks[0].started || call->marks[1].started;
+	_cleanup_buf_ struct buf said = {0};
 
 	if (!call->scripted || verdict.end != SANDBOX_END_COMMAND) {
 		call_apply_verdict(call, &verdict);
 		return;
 	}
-	last_line(call->marks[1].tail, call->marks[1].tail_size, line, sizeof(line));
-	if (call->marks[0].started || call->marks[1].started) {
+	text_add_last_line(&said, call->marks[1].tail, call->marks[1].tail_size, 300);
+	if (started)
 		call->result->end = HOOKBOX_LOST;
-		result_set_message(call->result, "%s ended (%s %d) before the command's end was reported"
-				   "%s%s; its output is not whole", program,
-				   call->spawn.end == SPAWN_SIGNALED ? "signal" : "status",
-				   call->spawn.status, line[0] ? ": " : "", line);
-		return;
-	}
-	not_started(call, 0);
-	result_set_message(call->result, "%s ended (%s %d) before the command was started%s%s; run "
-			   "`hookbox doctor` to see what is missing", program,
+	else
+		not_started(call, 0);
+	result_set_message(call->result, "%s ended (%s %d) before %s%s%s; %s", call->plan.argv.v[0],
 			   call->spawn.end == SPAWN_SIGNALED ? "signal" : "status", call->spawn.status,
-			   line[0] ? ": " : "", line);
+			   started ? "the command's end was reported" : "the command was started",
+			   said.size ? ": " : "", said.size ? said.data : "", started ?
+			   "its output is not whole" : "run `hookbox doctor` to see what is missing");
 }
 
 /* Nothing could be started on the host. */
@@ -201,6 +183,11 @@ void call_judge(struct call *call)
 {
 	const struct mark_stream *marks = call->marks;
 
+	if (call->spawn.end == SPAWN_TIMED_OUT || call->spawn.end == SPAWN_CANCELLED ||
+	    call->spawn.end == SPAWN_OUTPUT_LIMIT) {
+		judge_stopped(call);
+		return;
+	}
 	if (marks[0].failure || marks[1].failure) {
 		judge_failure(call, marks[0].failure ? &marks[0] : &marks[1]);
 		return;
@@ -210,19 +197,12 @@ void call_judge(struct call *call)
 		judge_command_end(call, false, marks[0].code);
 		return;
 	}
-	switch (call->spawn.end) {
-	case SPAWN_EXITED:
-	case SPAWN_SIGNALED:
-		judge_without_marks(call);
-		break;
-	case SPAWN_NOT_STARTED:
+	if (call->spawn.end == SPAWN_NOT_STARTED) {
 		judge_not_spawned(call);
-		break;
-	case SPAWN_LOST:
+	} else if (call->spawn.end == SPAWN_LOST) {
 		call->result->end = HOOKBOX_LOST;
 		result_set_message(call->result, "%s", call->spawn.message);
-		break;
-	default:
-		judge_stopped(call);
+	} else {
+		judge_without_marks(call);
 	}
 }

@@ -40,7 +40,8 @@ static int event_phase_check(enum hook_type type, const char *phase, struct hook
 	if (type == HOOK_EVAL) {
 		if (!phase)
 			return 0;
-		return error_set(error, -EINVAL, "an eval event has no phase: leave \"%s\" out", phase);
+		return error_set(error, -EINVAL, "an eval event has no phase: leave \"%s\" out",
+				 phase);
 	}
 	if (!phase)
 		return near_error(error, -EINVAL, "", phases, "a %s event needs a phase",
@@ -113,8 +114,8 @@ static int host_decide(struct hookbox *box, const struct config_hook *only, enum
 
 		if (only ? hook != only : !hook_listens(hook, type, phase))
 			continue;
-		r = hook_run(hook, host_hook_sandbox(box, hook), request, size, event->cancel, outcome,
-			     error);
+		r = hook_run(hook, host_hook_sandbox(box, hook), request, size, event->cancel,
+			     outcome, error);
 		if (r < 0)
 			return r;
 		decision->n_outcomes++;

@@ -248,7 +248,8 @@ static bool end_host_side(struct call *call)
 
 	if (!call->spawn.pid)
 		return true;
-	if (leftover_kill(call->id, false, call->spawn.since_pid, &error)) {
+	if ((call->sandbox->plugin->flags & SANDBOX_HOST_PROCESS) &&
+	    leftover_kill(call->id, false, call->spawn.since_pid, &error)) {
 		result_set_cleanup_reason(call->result, "%s", error.message);
 		return false;
 	}
@@ -328,7 +329,7 @@ bool ending_owner(struct sandbox *sandbox, const char *owner)
 
 	if (asprintf(&mark, "%s-", owner) < 0)
 		return false;
-	clean = !leftover_kill(mark, true, 0, &error);
+	clean = !(sandbox->plugin->flags & SANDBOX_HOST_PROCESS) || !leftover_kill(mark, true, 0, &error);
 	if (sandbox->box.list)
 		clean &= end_owner_boxes(sandbox, owner);
 	if ((sandbox->plugin->flags & SANDBOX_KEPT) && sandbox->shell && !sandbox->box.find)

@@ -86,52 +86,41 @@ static enum hookbox_cause hook_end_cause(const struct hookbox_result *result)
 	return HOOKBOX_CAUSE_LOST;
 }
 
-static void hook_add_cause(struct buf *reason, const struct config_hook *hook,
-			   enum hookbox_cause cause, const struct hookbox_result *result)
+/* How the call ended, as what the hook did. */
+static void hook_add_end(struct buf *reason, const struct hookbox_result *result)
 {
-	const char *signal_name;
+	static const char *const words[] = {
+		[HOOKBOX_TIMED_OUT] = "timed out",
+		[HOOKBOX_CANCELLED] = "was cancelled",
+		[HOOKBOX_OUTPUT_LIMIT] = "printed too much",
+		[HOOKBOX_NOT_STARTED] = "was not started",
+		[HOOKBOX_LOST] = "was lost",
+	};
+	const char *signal_name = sigabbrev_np(result->status);
 
-	switch (cause) {
-	case HOOKBOX_CAUSE_EXIT:
+	if (result->end == HOOKBOX_EXITED) {
 		buf_printf(reason, "exited with code %d", result->status);
-		return;
-	case HOOKBOX_CAUSE_SIGNAL:
-		signal_name = sigabbrev_np(result->status);
-		buf_printf(reason, "was ended by signal %d%s%s", result->status,
-			   signal_name ? ", SIG" : "", signal_name ? signal_name : "");
-		return;
-	case HOOKBOX_CAUSE_TIMEOUT:
-		buf_printf(reason, "was ended after its %lld ms", (long long)hook->timeout_ms);
-		return;
-	case HOOKBOX_CAUSE_CANCELLED:
-		buf_add_string(reason, "was cancelled");
-		return;
-	case HOOKBOX_CAUSE_OUTPUT_LIMIT:
-		buf_add_string(reason, "was ended because it wrote more than its stdout limit");
-		return;
-	case HOOKBOX_CAUSE_NOT_STARTED:
-		buf_add_string(reason, "could not be started");
-		break;
-	default:
-		buf_add_string(reason, "was lost");
-		break;
+	} else if (result->end == HOOKBOX_SIGNALED) {
+		buf_printf(reason, "was ended by signal %d", result->status);
+		if (signal_name)
+			buf_printf(reason, " (SIG%s)", signal_name);
+	} else {
+		buf_add_string(reason, words[result->end]);
+		if (result->message)
+			buf_printf(reason, ": %s", result->message);
 	}
-	if (result->message)
-		buf_printf(reason, ": %s", result->message);
 }
 
 /* One sentence about a failure: who, what, and the last thing it said on stderr. */
 static void hook_add_reason(struct buf *reason, const struct config_hook *hook,
-			    enum hookbox_cause cause, const struct hookbox_result *result,
-			    const char *bad_answer)
+			    const struct hookbox_result *result, const char *bad_answer)
 {
 	_cleanup_buf_ struct buf last = {0};
 
 	buf_printf(reason, "hook \"%s\" ", hook->name);
+	hook_add_end(reason, result);
 	if (bad_answer)
-		buf_printf(reason, "exited with code 0, but %s", bad_answer);
-	else
-		hook_add_cause(reason, hook, cause, result);
+		buf_printf(reason, ", but %s", bad_answer);
 	text_add_last_line(&last, result->err, result->err_size, STDERR_QUOTE);
 	if (last.size)
 		buf_printf(reason, "; the end of its stderr: %s", last.data);
@@ -150,7 +139,7 @@ static int hook_fail(const struct config_hook *hook, enum hookbox_cause cause,
 {
 	_cleanup_buf_ struct buf reason = {0};
 
-	hook_add_reason(&reason, hook, cause, outcome->result, bad_answer);
+	hook_add_reason(&reason, hook, outcome->result, bad_answer);
 	outcome->reason = buf_take(&reason);
 	if (!outcome->reason)
 		return error_no_memory(error);

@@ -19,7 +19,7 @@ struct hookbox {
 	struct log log;
 	struct ledger *ledger;
 	struct sandbox_host_context context;
-	struct sandbox **sandboxes;	/* those of the config in its order, then the implicit one */
+	struct sandbox **sandboxes;	/* those of the config in its order, then `direct` */
 	size_t n_sandboxes;
 	struct sandbox **hook_sandboxes; /* one for each hook of the config, lent from sandboxes */
 	struct config_sandbox direct;	/* the implicit one's settings: lends the strings below */
@@ -95,7 +95,7 @@ static int host_load_config(struct hookbox *box, const struct hookbox_options *o
 	int r;
 
 	if (path && options->config_text)
-		return error_set(error, -EINVAL, "both config_path and config_text are set: set one");
+		return error_set(error, -EINVAL, "options: config_path or config_text, not both");
 	if (options->config_text)
 		return config_load_text(options->config_text, &box->config, error);
 	if (!path) {
@@ -188,21 +188,13 @@ static int host_open_sandboxes(struct hookbox *box, struct hookbox_error *error)
 static int host_link_hooks(struct hookbox *box, struct hookbox_error *error)
 {
 	const struct config *config = box->config;
-	int r;
 
 	box->hook_sandboxes = calloc(config->n_hooks + 1, sizeof(struct sandbox *));
 	if (!box->hook_sandboxes)
 		return error_no_memory(error);
-	for (size_t i = 0; i < config->n_hooks; i++) {
-		const struct config_hook *hook = &config->hooks[i];
-
-		box->hook_sandboxes[i] = host_sandbox(box, hook->sandbox);
-		if (!box->hook_sandboxes[i]) {
-			r = host_unknown_sandbox(box, hook->sandbox, error);
-			error_prefix(error, "%s: [hook %s] sandbox", hook->where, hook->name);
-			return r;
-		}
-	}
+	/* config_load() has seen to it that they exist. */
+	for (size_t i = 0; i < config->n_hooks; i++)
+		box->hook_sandboxes[i] = host_sandbox(box, config->hooks[i].sandbox);
 	return 0;
 }
 
@@ -232,7 +224,8 @@ struct hookbox *hookbox_open(const struct hookbox_options *their_options,
 	struct hookbox_options options = {0};
 	struct hookbox *box;
 
-	if (host_read_struct(&options, sizeof(options), their_options, "hookbox_options", error) < 0)
+	if (host_read_struct(&options, sizeof(options), their_options, "hookbox_options",
+			     error) < 0)
 		return NULL;
 	box = calloc(1, sizeof(*box));
 	if (!box) {

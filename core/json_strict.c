@@ -91,8 +91,8 @@ int json_parse_object(const char *text, size_t size, size_t size_limit, struct j
 	int r;
 
 	if (size > size_limit)
-		return error_set(error, -EMSGSIZE, "%zu bytes of JSON are over the limit of %zu MiB",
-				 size, size_limit >> 20);
+		return error_set(error, -EMSGSIZE, "%zu bytes of JSON are over the limit of %zu "
+				 "MiB", size, size_limit >> 20);
 	if (json_skip_space(text, size, 0) == size)
 		return error_set(error, -EINVAL, "empty, where a JSON object must be");
 	nul = memchr(text, '\0', size);
@@ -158,7 +158,7 @@ const char *json_member_text(const struct json_t *object, const char *text, size
 	const char *name;
 	json_t *value;
 
-	/* jansson keeps the order of members, so that text and object can be walked side by side. */
+	/* jansson keeps the order of members: text and object can be walked side by side. */
 	json_object_foreach(members, name, value) {
 		size_t end;
 

@@ -27,8 +27,8 @@ static int request_add(struct buf *front, const json_t *event, const char *key, 
 	    !strcmp(json_string_value(there), value))
 		return 0;
 	return error_set(error, -EINVAL,
-			 "the event's JSON has a \"%s\" that is not \"%s\": make it so or leave it out",
-			 key, value);
+			 "the event's JSON has a \"%s\" that is not \"%s\": make it so or leave it "
+			 "out", key, value);
 }
 
 /* What goes behind the opening brace, so that the object names its type and phase. */

@@ -6,9 +6,9 @@
 #include "buf.h"
 
 /*
- * Adds the last line of the bytes that is not blank, trimmed, as valid UTF-8: control characters and
- * what is no UTF-8 become '?', what is beyond `limit` bytes becomes "...". Adds nothing when all
- * lines are blank.
+ * Adds the last line of the bytes that is not blank, trimmed, as valid UTF-8: control characters
+ * and what is no UTF-8 become '?', what is beyond `limit` bytes becomes "...". Adds nothing when
+ * all lines are blank.
  */
 void text_add_last_line(struct buf *sentence, const char *bytes, size_t n, size_t limit);
 

@@ -1,1 +1,152 @@
 /* SPDX-License-Identifier: MIT */
+#include "conformance.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "host.h"
+#include "kit.h"
+#include "plugin.h"
+
+/* ---- Checks of the backend itself ---- */
+
+static void check_descriptor(struct kit *kit)
+{
+	const struct sandbox_plugin_v1 *plugin = sandbox_plugin(host_sandbox(kit->box, kit->sandbox));
+
+	EXPECT(kit, plugin->summary[0] && plugin->version[0], "summary or version is empty");
+	EXPECT(kit, !(plugin->flags & SANDBOX_FRESH) || !(plugin->flags & SANDBOX_KEPT),
+	       "a backend is either SANDBOX_FRESH or SANDBOX_KEPT");
+	EXPECT(kit, !(plugin->flags & SANDBOX_FRESH) || plugin->plan_end ||
+	       (plugin->flags & SANDBOX_ENDS_WITH_PROCESS) ||
+	       plugin_extension(plugin, SANDBOX_RUN_EXTENSION),
+	       "fresh boxes need plan_end, or SANDBOX_ENDS_WITH_PROCESS");
+}
+
+static void check_params(struct kit *kit)
+{
+	const struct sandbox_plugin_v1 *plugin = sandbox_plugin(host_sandbox(kit->box, kit->sandbox));
+	struct hookbox_error error = {0};
+
+	EXPECT(kit, !params_check(plugin, &error), "%s", error.message);
+}
+
+static void check_file(struct kit *kit)
+{
+	const struct sandbox_plugin_v1 *plugin = NULL;
+	struct hookbox_error error = {0};
+
+	if (!kit->options->plugin_file || !strchr(kit->options->plugin_file, '/'))
+		kit_skip(kit, "no file was named");
+	else
+		EXPECT(kit, !plugin_load(kit->options->plugin_file, &plugin, &error), "%s", error.message);
+}
+
+static const struct kit_check backend_checks[] = {
+	{"the descriptor is sane", check_descriptor},
+	{"the table of parameters is sane", check_params},
+	{"the file can be loaded", check_file},
+	{0},
+};
+
+/* ---- Running ---- */
+
+/* A command has started after ten times what a whole call takes, and after that at least. */
+#define MIN_PATIENCE_MS 500
+
+static int count_descriptors(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	int n = 0;
+
+	if (!dir)
+		return -1;
+	while (readdir(dir))
+		n++;
+	closedir(dir);
+	return n;
+}
+
+static void report(struct kit *kit, const char *name)
+{
+	FILE *out = kit->options->out;
+	const char *word = kit->failed ? "not ok" : "ok";
+
+	kit->n++;
+	kit->n_failed += kit->failed;
+	kit->n_skipped += kit->skipped;
+	if (kit->options->tap)
+		fprintf(out, "%s %d - %s%s%s\n", word, kit->n, name, kit->skipped ? " # SKIP " : "",
+			kit->skipped ? kit->reason : "");
+	else
+		fprintf(out, "%-6s  %s%s%s\n", kit->skipped ? "skip" : word, name,
+			kit->skipped ? ": " : "", kit->skipped ? kit->reason : "");
+	if (kit->failed)
+		fprintf(out, "%s%s\n", kit->options->tap ? "# " : "        ", kit->reason);
+	fflush(out);
+}
+
+static void run_checks(struct kit *kit, const struct kit_check *checks)
+{
+	for (; checks->name; checks++) {
+		kit->failed = kit->skipped = false;
+		kit->reason[0] = '\0';
+		kit->fingerprint++;
+		checks->run(kit);
+		report(kit, checks->name);
+	}
+}
+
+/* The first call opens what a sandbox keeps open, and tells how quick its calls are. */
+static void first_call(struct kit *kit)
+{
+	_cleanup_result_ struct hookbox_result *result = NULL;
+
+	kit->failed = kit->skipped = false;
+	kit->patience_ms = MIN_PATIENCE_MS;
+	result = KIT_CALL(kit, PLAIN, "true");
+	if (kit_exited(kit, result, 0) && (int64_t)result->duration_us / 100 > kit->patience_ms)
+		kit->patience_ms = (int64_t)result->duration_us / 100;
+	report(kit, "a command runs");
+}
+
+/* Made as a check of its own: it looks at all that the others left. */
+static void check_descriptors_left(struct kit *kit, int before)
+{
+	int after = count_descriptors();
+
+	kit->failed = kit->skipped = false;
+	if (after != before)
+		kit_fail(kit, "%d descriptors are open, %d were", after, before);
+	report(kit, "no descriptor stays open");
+}
+
+int conformance_run(struct hookbox *box, const char *sandbox,
+		    const struct conformance_options *options)
+{
+	struct sandbox *checked = host_sandbox(box, sandbox);
+	struct kit kit = {.box = box, .sandbox = sandbox, .options = options};
+	int before;
+
+	if (!checked)
+		return -ENOENT;
+	kit.flags = sandbox_plugin(checked)->flags;
+	/* Sleeps of many years, each with a number that no other process bears. */
+	kit.fingerprint = 300000000u + (unsigned int)getpid() % 1000000u * 100u;
+	run_checks(&kit, backend_checks);
+	first_call(&kit);
+	before = count_descriptors();
+	run_checks(&kit, kit_stream_checks);
+	run_checks(&kit, kit_input_checks);
+	run_checks(&kit, kit_end_checks);
+	run_checks(&kit, kit_leftover_checks);
+	check_descriptors_left(&kit, before);
+	if (options->tap)
+		fprintf(options->out, "1..%d\n", kit.n);
+	else
+		fprintf(options->out, "%d ok, %d not ok, %d skipped\n",
+			kit.n - kit.n_failed - kit.n_skipped, kit.n_failed, kit.n_skipped);
+	return kit.n_failed;
+}

@@ -76,6 +76,7 @@ path_is_trusted()
 tree_copy()
 {
 	mkdir -p "$1" &&
-		tar --exclude=./.git --exclude='./build*' --exclude=autom4te.cache -c . |
+		tar --exclude=./.git --exclude=./build --exclude=./build-asan --exclude=./build-tsan \
+			--exclude=./build-logs -c . |
 		tar -C "$1" --no-same-owner -x && chmod -R go-w "$1"
 }

@@ -31,8 +31,9 @@ static void refuses(const char *text, const char *why)
 static void test_all_fields_are_read(void **state)
 {
 	struct answer answer = parsed(
-		" {\"metadata\": {\"kinds\":[\"ssn\"], \"n\":1.10,\"big\":123456789012345678901} ,\n"
-		"\"allow\":false,\"reason\":\"no \\u00e9\",\"enforced\":true,\"ack\":true,\"x\":[1]}\n");
+		" {\"metadata\": {\"kinds\":[\"ssn\"], \"n\":1.10,\"big\":123456789012345678901} "
+		",\n\"allow\":false,\"reason\":\"no \\u00e9\",\"enforced\":true,"
+		"\"ack\":true,\"x\":[1]}\n");
 
 	assert_true(answer.has_allow);
 	assert_false(answer.allow);
@@ -64,7 +65,8 @@ static void test_fields_may_be_missing(void **state)
 
 static void test_null_is_as_good_as_missing(void **state)
 {
-	struct answer answer = parsed("{\"allow\":true,\"reason\":null,\"enforced\":null,\"ack\":null,"
+	struct answer answer = parsed("{\"allow\":true,\"reason\":null,"
+				      "\"enforced\":null,\"ack\":null,"
 				      "\"metadata\":null}");
 
 	assert_true(answer.allow);
@@ -80,7 +82,8 @@ static void test_types_are_strict(void **state)
 	refuses("{\"allow\":true,\"enforced\":1}", "\"enforced\" must be true or false");
 	refuses("{\"allow\":true,\"ack\":\"yes\"}", "\"ack\" must be true or false");
 	refuses("{\"allow\":true,\"reason\":[]}", "\"reason\" must be a string");
-	refuses("{\"allow\":true,\"reason\":\"r\",\"metadata\":[]}", "\"metadata\" must be an object");
+	refuses("{\"allow\":true,\"reason\":\"r\",\"metadata\":[]}",
+		"\"metadata\" must be an object");
 	refuses("{\"allow\":true,\"metadata\":\"{}\"}", "\"metadata\" must be an object");
 }
 
@@ -164,7 +167,8 @@ static void test_near_error_says_what_to_do(void **state)
 	const char *const words[] = {"provider", "tool", NULL};
 	struct hookbox_error error = {0};
 
-	assert_int_equal(near_error(&error, -ENOENT, "tol", words, "no type \"%s\"", "tol"), -ENOENT);
+	assert_int_equal(near_error(&error, -ENOENT, "tol", words, "no type \"%s\"", "tol"),
+			 -ENOENT);
 	assert_string_equal(error.message, "no type \"tol\": did you mean \"tool\"?");
 	near_error(&error, -ENOENT, "", words, "no type");
 	assert_string_equal(error.message, "no type: there is provider, tool");

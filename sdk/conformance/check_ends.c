@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: MIT */
+/* How calls end: codes, signals, limits, cancels, many at once. */
+#include "kit.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "hookbox/sandbox_plugin.h"
+
+static void exit_codes(struct kit *kit)
+{
+	static const int codes[] = {0, 1, 2, 3, 42, 63, 64, 100, 124, 125, 126, 127, 128, 129, 137, 254,
+				    255};
+	size_t n = kit->options->full ? 256 : sizeof(codes) / sizeof(codes[0]);
+
+	for (size_t i = 0; i < n; i++) {
+		int code = kit->options->full ? (int)i : codes[i];
+		_cleanup_result_ struct hookbox_result *result = NULL;
+		char text[8];
+
+		snprintf(text, sizeof(text), "%d", code);
+		result = KIT_CALL(kit, PLAIN, "sh", "-c", "exit $1", "sh", text);
+		if (!kit_exited(kit, result, code))
+			return;
+	}
+}
+
+static void signals(struct kit *kit)
+{
+	static const int numbers[] = {SIGTERM, SIGKILL, SIGSEGV, SIGHUP};
+	bool as_status = kit->flags & SANDBOX_SIGNALS_AS_128N;
+
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		_cleanup_result_ struct hookbox_result *result = NULL;
+		enum hookbox_end end = as_status ? HOOKBOX_EXITED : HOOKBOX_SIGNALED;
+		int status = as_status ? 128 + numbers[i] : numbers[i];
+		char text[8];
+
+		snprintf(text, sizeof(text), "%d", numbers[i]);
+		result = KIT_CALL(kit, PLAIN, "sh", "-c", "kill -$1 $$; sleep 5", "sh", text);
+		if (!result)
+			return;
+		EXPECT(kit, result->end == end && result->status == status,
+		       "signal %d came back as \"%s\" %d", numbers[i], hookbox_end_name(result->end),
+		       result->status);
+	}
+}
+
+static void output_before_failure(struct kit *kit)
+{
+	_cleanup_result_ struct hookbox_result *result =
+		KIT_CALL(kit, PLAIN, "sh", "-c", "echo out; echo err >&2; exit 9");
+
+	if (kit_exited(kit, result, 9))
+		EXPECT(kit, !strcmp(result->out, "out\n") && !strcmp(result->err, "err\n"),
+		       "stdout is \"%.20s\", stderr \"%.40s\"", result->out, result->err);
+}
+
+static void limit_ends(struct kit *kit)
+{
+	struct hookbox_call call = {.stdout_limit = 100000};
+	_cleanup_result_ struct hookbox_result *result =
+		KIT_CALL(kit, call, "sh", "-c", "while :; do echo endless output; done");
+
+	if (!result)
+		return;
+	EXPECT(kit, result->end == HOOKBOX_OUTPUT_LIMIT, "it ended as \"%s\"",
+	       hookbox_end_name(result->end));
+	EXPECT(kit, result->out_size == 100000 && result->out_total > 100000 &&
+	       result->out_dropped == result->out_total - 100000,
+	       "kept %zu of %llu, dropped %llu", result->out_size,
+	       (unsigned long long)result->out_total, (unsigned long long)result->out_dropped);
+	EXPECT(kit, result->message, "nothing says why");
+}
+
+static void limit_drops(struct kit *kit)
+{
+	struct hookbox_call call = {.stdout_limit = 1000, .stderr_limit = 10, .flags = HOOKBOX_DROP_OUTPUT};
+	_cleanup_result_ struct hookbox_result *result = KIT_CALL(
+		kit, call, "sh", "-c",
+		"i=0; while [ $i -lt 500 ]; do echo 123456789; i=$((i+1)); done; echo 123456789abcdef >&2");
+
+	if (!kit_exited(kit, result, 0))
+		return;
+	EXPECT(kit, result->out_size == 1000 && result->out_total == 5000 && result->out_dropped == 4000,
+	       "kept %zu of %llu", result->out_size, (unsigned long long)result->out_total);
+	EXPECT(kit, result->err_size == 10 && result->err_total == 16 && result->err_dropped == 6,
+	       "kept %zu of %llu of stderr", result->err_size, (unsigned long long)result->err_total);
+}
+
+struct trigger {
+	struct hookbox_cancel *cancel;
+	int64_t after_ms;
+};
+
+static void *fire_later(void *data)
+{
+	struct trigger *trigger = data;
+
+	usleep((useconds_t)trigger->after_ms * 1000);
+	hookbox_cancel_fire(trigger->cancel);
+	return NULL;
+}
+
+static void cancel_running(struct kit *kit)
+{
+	struct hookbox_call call = {.cancel = hookbox_cancel_new()};
+	struct trigger trigger = {call.cancel, kit->patience_ms};
+	_cleanup_result_ struct hookbox_result *result = NULL;
+	char sleep_text[16];
+	pthread_t thread;
+
+	pthread_create(&thread, NULL, fire_later, &trigger);
+	result = KIT_CALL(kit, call, "sleep", kit_sleep(kit, sleep_text));
+	pthread_join(thread, NULL);
+	hookbox_cancel_free(call.cancel);
+	if (!result)
+		return;
+	EXPECT(kit, result->end == HOOKBOX_CANCELLED, "it ended as \"%s\"", hookbox_end_name(result->end));
+	EXPECT(kit, !kit_finds_fingerprint(kit), "the command still runs");
+}
+
+static void cancel_before(struct kit *kit)
+{
+	struct hookbox_call call = {.cancel = hookbox_cancel_new()};
+	_cleanup_result_ struct hookbox_result *result = NULL;
+
+	hookbox_cancel_fire(call.cancel);
+	result = KIT_CALL(kit, call, "true");
+	hookbox_cancel_free(call.cancel);
+	if (result)
+		EXPECT(kit, result->end == HOOKBOX_CANCELLED, "it ended as \"%s\"",
+		       hookbox_end_name(result->end));
+}
+
+static void timeout_with_endless_stdin(struct kit *kit)
+{
+	_cleanup_result_ struct hookbox_result *result = NULL;
+	struct hookbox_call call = {.timeout_ms = kit->patience_ms};
+	int fds[2];
+
+	EXPECT(kit, !pipe(fds), "no pipe could be made");
+	call.use_stdin_fd = true;
+	call.stdin_fd = fds[0];
+	result = KIT_CALL(kit, call, "cat");
+	close(fds[0]);
+	close(fds[1]);
+	if (result)
+		EXPECT(kit, result->end == HOOKBOX_TIMED_OUT, "it ended as \"%s\"",
+		       hookbox_end_name(result->end));
+}
+
+/* ---- Many at once ---- */
+
+struct worker {
+	struct kit kit;		/* a copy: each thread has its own verdict */
+	unsigned int number;
+	pthread_t thread;
+};
+
+static void *work(void *data)
+{
+	struct worker *worker = data;
+	_cleanup_free_ char *bytes = kit_bytes(20000, worker->number);
+	char variable[32], code[8];
+	const char *const env[] = {variable, NULL};
+	struct hookbox_call call = {.stdin_data = bytes, .stdin_size = 20000, .env = env};
+	_cleanup_result_ struct hookbox_result *result = NULL;
+
+	snprintf(variable, sizeof(variable), "KIT_NUMBER=%u", worker->number);
+	snprintf(code, sizeof(code), "%u", worker->number);
+	result = KIT_CALL(&worker->kit, call, "sh", "-c", "cat; echo $KIT_NUMBER >&2; exit $1", "sh", code);
+	if (!kit_exited(&worker->kit, result, (int)worker->number))
+		return NULL;
+	if (result->out_size != 20000 || memcmp(result->out, bytes, 20000) ||
+	    atoi(result->err) != (int)worker->number)
+		kit_fail(&worker->kit, "call %u got another's data", worker->number);
+	return NULL;
+}
+
+static void concurrent(struct kit *kit)
+{
+	enum { WORKERS = 20 };
+	struct worker *workers = calloc(WORKERS, sizeof(*workers));
+
+	EXPECT(kit, workers, "out of memory");
+	for (unsigned int i = 0; i < WORKERS; i++) {
+		workers[i].kit = *kit;
+		workers[i].number = i + 1;
+		pthread_create(&workers[i].thread, NULL, work, &workers[i]);
+	}
+	for (unsigned int i = 0; i < WORKERS; i++) {
+		pthread_join(workers[i].thread, NULL);
+		if (workers[i].kit.failed)
+			kit_fail(kit, "%s", workers[i].kit.reason);
+	}
+	free(workers);
+}
+
+const struct kit_check kit_end_checks[] = {
+	{"exit codes come back", exit_codes},
+	{"signals come back", signals},
+	{"a failing command keeps its output", output_before_failure},
+	{"endless output ends the call at its limit", limit_ends},
+	{"output beyond the limit is dropped and counted", limit_drops},
+	{"a running call can be cancelled", cancel_running},
+	{"a cancelled call does not start", cancel_before},
+	{"a timeout does not wait for stdin", timeout_with_endless_stdin},
+	{"20 calls at once do not mix", concurrent},
+	{0},
+};
