@@ -268,7 +268,8 @@ static int end_all(struct search *search, struct hookbox_error *error)
 	struct dirent *entry;
 
 	if (!proc)
-		return error_set(error, -errno, "/proc cannot be read to look for leftovers: %s; mount it",
+		return error_set(error, -errno,
+				 "/proc cannot be read to look for leftovers: %s; mount it",
 				 strerror(errno));
 	while ((entry = readdir(proc)))
 		if (isdigit((unsigned char)entry->d_name[0]))
@@ -311,17 +312,21 @@ int leftover_kill(const char *mark, bool prefix, pid_t since_pid, struct hookbox
 		if (code)
 			return code;
 		if (search.stubborn)
-			return error_set(error, -EPERM, "process %d is left of the call and may not be "
+			return error_set(error, -EPERM,
+					 "process %d is left of the call and may not be "
 					 "killed by this user; end it as its owner",
 					 (int)search.stubborn);
 		if (!search.found && !search.in_doubt)
 			return 0;
 		if (!search.killed && i >= DOUBT_PASSES)
-			return error_set(error, -EACCES, "process %d does not show its environment and may be "
-					 "left of the call; look at it", (int)search.in_doubt);
+			return error_set(error, -EACCES,
+					 "process %d does not show its environment and may be "
+					 "left of the call; look at it",
+					 (int)search.in_doubt);
 		pause_us(i < 10 ? 200 : 5000);
 	}
-	return error_set(error, -EAGAIN, "what is left of the call (such as process %d) does not end, or "
+	return error_set(error, -EAGAIN,
+			 "what is left of the call (such as process %d) does not end, or "
 			 "multiplies faster than it can be killed; limit its number of processes",
 			 (int)(search.found ? search.found : search.in_doubt));
 }
