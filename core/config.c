@@ -40,7 +40,8 @@ static int read_host(const struct ini_section *section, struct config *config,
 	int code = 0;
 
 	if (section->name)
-		return error_set(error, -EINVAL, "%s: [hookbox %s]: this section has no name; write [hookbox]",
+		return error_set(error, -EINVAL,
+				 "%s: [hookbox %s]: this section has no name; write [hookbox]",
 				 section->where, section->name);
 	for (size_t i = 0; i < section->n_keys && !code; i++) {
 		struct key_place place = {section, &section->keys[i], error};
@@ -57,7 +58,8 @@ static int read_host(const struct ini_section *section, struct config *config,
 static int add_hook(const struct ini_section *section, struct config *config,
 		    struct hookbox_error *error)
 {
-	struct config_hook *hooks = reallocarray(config->hooks, config->n_hooks + 1, sizeof(*hooks));
+	struct config_hook *hooks =
+		reallocarray(config->hooks, config->n_hooks + 1, sizeof(*hooks));
 
 	if (!hooks)
 		return error_no_memory(error);
@@ -69,8 +71,8 @@ static int add_hook(const struct ini_section *section, struct config *config,
 static int add_sandbox(const struct ini_section *section, struct config *config,
 		       struct hookbox_error *error)
 {
-	struct config_sandbox *sandboxes = reallocarray(config->sandboxes, config->n_sandboxes + 1,
-							sizeof(*sandboxes));
+	struct config_sandbox *sandboxes =
+		reallocarray(config->sandboxes, config->n_sandboxes + 1, sizeof(*sandboxes));
 
 	if (!sandboxes)
 		return error_no_memory(error);
@@ -91,8 +93,9 @@ static int read_section(const struct ini_section *section, struct config *config
 	if (!strcmp(section->kind, "hook"))
 		return add_hook(section, config, error);
 	return near_error(error, -EINVAL, section->kind, kinds,
-			  "%s: [%s%s%s]: \"%s\" is no kind of section", section->where, section->kind,
-			  section->name ? " " : "", section->name ? section->name : "", section->kind);
+			  "%s: [%s%s%s]: \"%s\" is no kind of section", section->where,
+			  section->kind, section->name ? " " : "",
+			  section->name ? section->name : "", section->kind);
 }
 
 /* "FILE:LINE" of a hook's key `sandbox`. */
@@ -124,7 +127,8 @@ static int check_hook_sandboxes(const struct config *config, struct hookbox_erro
 		if (k == names.n)
 			return near_error(error, -EINVAL, hook->sandbox, strv_view(&names),
 					  "%s: [hook %s] sandbox: there is no [sandbox %s]",
-					  hook_sandbox_where(config, hook), hook->name, hook->sandbox);
+					  hook_sandbox_where(config, hook), hook->name,
+					  hook->sandbox);
 	}
 	return 0;
 }
@@ -153,8 +157,10 @@ static int check_not_empty(const struct config *config, size_t n_before, const c
 {
 	if (config->ini.n_sections > n_before)
 		return 0;
-	return error_set(error, -EINVAL, "%s: there is no section in it; write at least [hook NAME] with "
-			 "command = /path/to/program and hook = tool, or remove it", name);
+	return error_set(error, -EINVAL,
+			 "%s: there is no section in it; write at least [hook NAME] with "
+			 "command = /path/to/program and hook = tool, or remove it",
+			 name);
 }
 
 static int read_file(struct config *config, const char *path, struct hookbox_error *error)
@@ -182,9 +188,11 @@ static int read_conf_d(struct config *config, const char *main_file, struct hook
 		return error_no_memory(error);
 	n = scandir(dir, &entries, is_config, alphasort);
 	if (n < 0)
-		return errno == ENOENT ? 0 : error_set(error, -errno, "the directory \"%s\" cannot be read: "
-						       "%s; make it readable, or remove it", dir,
-						       strerror(errno));
+		return errno == ENOENT ? 0
+				       : error_set(error, -errno,
+						   "the directory \"%s\" cannot be read: "
+						   "%s; make it readable, or remove it",
+						   dir, strerror(errno));
 	code = plugin_check_owner(dir, "the config directory", error);
 	for (int i = 0; i < n; i++) {
 		_cleanup_free_ char *path = NULL;

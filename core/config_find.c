@@ -22,7 +22,8 @@ static char *user_file(void)
 	return made < 0 ? NULL : path;
 }
 
-/* A file that cannot be looked at counts as there: to pass over it might be to pass over a policy. */
+/* A file that cannot be looked at counts as there: to pass over it might be to pass over a policy.
+ */
 static bool is_there(const char *path)
 {
 	struct stat st;
@@ -38,8 +39,10 @@ int config_find(char **path, struct hookbox_error *error)
 	const char *found;
 
 	if (named && named[0] && named[0] != '/')
-		return error_set(error, -EINVAL, "HOOKBOX_CONFIG is \"%s\", which would be another file in every "
-				 "directory; set it to an absolute path", named);
+		return error_set(error, -EINVAL,
+				 "HOOKBOX_CONFIG is \"%s\", which would be another file in every "
+				 "directory; set it to an absolute path",
+				 named);
 	if (named && named[0])
 		found = named;
 	else if (user && is_there(user))
@@ -47,7 +50,8 @@ int config_find(char **path, struct hookbox_error *error)
 	else if (is_there(system_file))
 		found = system_file;
 	else
-		return error_set(error, -ENOENT, "there is no configuration: HOOKBOX_CONFIG is not set, and "
+		return error_set(error, -ENOENT,
+				 "there is no configuration: HOOKBOX_CONFIG is not set, and "
 				 "neither \"%s\" nor \"%s\" exists; name a file with --config",
 				 user ? user : "~/.config/hookbox/hookbox.ini", system_file);
 	*path = strdup(found);

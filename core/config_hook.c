@@ -15,7 +15,8 @@
 
 static const char *const provider_phases[] = {"before_call", "after_call", NULL};
 static const char *const tool_phases[] = {"before_execution", "after_execution", NULL};
-static const char *const session_phases[] = {"session_start", "session_update", "session_end", NULL};
+static const char *const session_phases[] = {"session_start", "session_update", "session_end",
+					     NULL};
 static const char *const no_phases[] = {NULL};
 
 static const struct {
@@ -62,10 +63,15 @@ static int set_command(const struct key_place *place, void *settings)
 	if (code)
 		return code;
 	if (text[0] == '-')
-		return key_error(place, "\"%s\" begins with a dash; name the command with its directory", text);
+		return key_error(place,
+				 "\"%s\" begins with a dash; name the command with its directory",
+				 text);
 	if (strcspn(text, " \t") < strcspn(text, "/"))
-		return key_error(place, "\"%s\" is not split at blanks; name one program here, and put what "
-				 "follows it into args", text);
+		return key_error(
+			place,
+			"\"%s\" is not split at blanks; name one program here, and put what "
+			"follows it into args",
+			text);
 	if (strchr(text, '/') || text[0] == '~')
 		return key_path(place, text, &hook->command);
 	hook->command = strdup(text);
@@ -91,8 +97,11 @@ static int set_type(const struct key_place *place, void *settings)
 	if (code)
 		return code;
 	hook->type = hook_type_from(text);
-	return hook->type ? 0 : key_error(place, "\"%s\" is no type of hook; write provider, tool, session "
-					  "or eval", text);
+	return hook->type ? 0
+			  : key_error(place,
+				      "\"%s\" is no type of hook; write provider, tool, session "
+				      "or eval",
+				      text);
 }
 
 static int set_phases(const struct key_place *place, void *settings)
@@ -156,8 +165,10 @@ static int set_on_error_cause(const struct key_place *place, const char *word, c
 	if (!cause)
 		return error_no_memory(place->error);
 	if (strcmp(verdict, ":allow") && strcmp(verdict, ":deny"))
-		return key_error(place, "\"%s\" is not understood; write deny, allow, or a list such as "
-				 "timeout:allow, lost:deny", word);
+		return key_error(place,
+				 "\"%s\" is not understood; write deny, allow, or a list such as "
+				 "timeout:allow, lost:deny",
+				 word);
 	code = find_cause(place, cause, &bit);
 	if (code)
 		return code;
@@ -219,7 +230,8 @@ static int check_phases(const struct ini_section *section, struct config_hook *h
 	const struct key_place place = {section, key_named(section, "phases"), error};
 
 	if (hook->phases.n && !known[0])
-		return key_error(&place, "an %s hook has none; remove the key", hook_type_name(hook->type));
+		return key_error(&place, "an %s hook has none; remove the key",
+				 hook_type_name(hook->type));
 	for (size_t i = 0; i < hook->phases.n; i++)
 		if (!among(hook->phases.v[i], known))
 			return near_error(error, -EINVAL, hook->phases.v[i], known,
@@ -238,7 +250,8 @@ static int complete_hook(const struct ini_section *section, struct config_hook *
 	if (!hook->command)
 		return key_missing(section, "command", "name the program to run", error);
 	if (!hook->type)
-		return key_missing(section, "hook", "write hook = provider, tool, session or eval", error);
+		return key_missing(section, "hook", "write hook = provider, tool, session or eval",
+				   error);
 	if (!hook->sandbox)
 		hook->sandbox = strdup("direct");
 	if (!hook->sandbox)
@@ -252,8 +265,10 @@ int config_read_hook(const struct ini_section *section, struct config_hook *hook
 	int code = 0;
 
 	if (!section->name || !config_name_ok(section->name))
-		return error_set(error, -EINVAL, "%s: [hook %s]: a hook's name begins with a letter or a "
-				 "digit; write [hook NAME]", section->where, section->name ? section->name : "");
+		return error_set(error, -EINVAL,
+				 "%s: [hook %s]: a hook's name begins with a letter or a "
+				 "digit; write [hook NAME]",
+				 section->where, section->name ? section->name : "");
 	hook->name = strdup(section->name);
 	hook->where = strdup(section->where);
 	if (!hook->name || !hook->where)

@@ -19,8 +19,9 @@ int key_error(const struct key_place *place, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	return error_set(place->error, -EINVAL, "%s: [%s%s%s] %s: %s", place->key->where, section->kind,
-			 section->name ? " " : "", section->name ? section->name : "", place->key->key, text);
+	return error_set(place->error, -EINVAL, "%s: [%s%s%s] %s: %s", place->key->where,
+			 section->kind, section->name ? " " : "",
+			 section->name ? section->name : "", place->key->key, text);
 }
 
 const struct key_setter *key_find(const struct key_setter *setters, const char *key)
@@ -62,7 +63,8 @@ const struct ini_key *key_named(const struct ini_section *section, const char *n
 int key_scalar(const struct key_place *place, const char **value)
 {
 	if (place->key->n_values > 1)
-		return key_error(place, "it stands again in line %d, but it is no list; keep one of them",
+		return key_error(place,
+				 "it stands again in line %d, but it is no list; keep one of them",
 				 place->key->value_lines[1]);
 	if (!place->key->values[0][0])
 		return key_error(place, "the value is empty; give one or remove the key");
@@ -89,7 +91,8 @@ int key_size(const struct key_place *place, uint64_t *value)
 	if (code)
 		return code;
 	if (param_parse_size(text, value))
-		return key_error(place, "\"%s\" is no size; write a number of bytes, with k, m or g", text);
+		return key_error(
+			place, "\"%s\" is no size; write a number of bytes, with k, m or g", text);
 	return 0;
 }
 
@@ -101,11 +104,12 @@ int key_time(const struct key_place *place, int64_t min, int64_t max, int64_t *v
 	if (code)
 		return code;
 	if (param_parse_duration(text, value))
-		return key_error(place, "\"%s\" is no time; write milliseconds, or a number with s, m or h",
-				 text);
+		return key_error(
+			place, "\"%s\" is no time; write milliseconds, or a number with s, m or h",
+			text);
 	if (*value < min || *value > max)
-		return key_error(place, "%s is out of range; write %lld to %lld ms", text, (long long)min,
-				 (long long)max);
+		return key_error(place, "%s is out of range; write %lld to %lld ms", text,
+				 (long long)min, (long long)max);
 	return 0;
 }
 
@@ -138,18 +142,24 @@ int key_path(const struct key_place *place, const char *text, char **path)
 	if (!*text)
 		return key_error(place, "a path is empty; give one or remove it");
 	if (text[0] == '~')
-		return key_error(place, "\"%s\": there is no shell that would expand ~; write ${HOME}, or ./~ for "
-				 "a file of that name", text);
+		return key_error(
+			place,
+			"\"%s\": there is no shell that would expand ~; write ${HOME}, or ./~ for "
+			"a file of that name",
+			text);
 	if (text[0] != '/' && !place->section->dir)
-		return key_error(place, "\"%s\" is relative, but there is no config file that it could be "
-				 "relative to; write it from / on", text);
+		return key_error(place,
+				 "\"%s\" is relative, but there is no config file that it could be "
+				 "relative to; write it from / on",
+				 text);
 	*path = text[0] == '/' ? strdup(text) : path_join(place->section->dir, text);
 	return *path ? 0 : error_no_memory(place->error);
 }
 
 bool env_entry_ok(const char *entry)
 {
-	size_t name = strspn(entry, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_");
+	size_t name =
+		strspn(entry, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_");
 
 	return name && (entry[0] < '0' || entry[0] > '9') && (!entry[name] || entry[name] == '=');
 }
@@ -160,14 +170,18 @@ int key_env(const struct key_place *place, struct strv *list)
 
 	for (size_t i = 0; i < list->n && !code; i++)
 		if (!env_entry_ok(list->v[i]))
-			code = key_error(place, "\"%s\" is neither NAME=value nor NAME; a name is of letters, "
-					 "digits and _", list->v[i]);
+			code = key_error(
+				place,
+				"\"%s\" is neither NAME=value nor NAME; a name is of letters, "
+				"digits and _",
+				list->v[i]);
 	return code;
 }
 
 bool config_name_ok(const char *name)
 {
-	size_t length = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-");
+	size_t length =
+		strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-");
 
 	return length && !name[length] && length <= 48 && !strchr("_.-", name[0]);
 }

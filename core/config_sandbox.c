@@ -19,7 +19,8 @@ static int set_workdir(const struct key_place *place, void *settings)
 	int code = key_string(place, &sandbox->workdir);
 
 	if (!code && sandbox->workdir[0] != '/')
-		return key_error(place, "\"%s\" is not absolute; write the path in the sandbox from / on",
+		return key_error(place,
+				 "\"%s\" is not absolute; write the path in the sandbox from / on",
 				 sandbox->workdir);
 	return code;
 }
@@ -69,10 +70,12 @@ static int read_mode(const struct ini_section *section, struct config_sandbox *s
 	int code;
 
 	if (!place.key)
-		return key_missing(section, "mode", "name a backend, such as mode = docker_run", error);
+		return key_missing(section, "mode", "name a backend, such as mode = docker_run",
+				   error);
 	code = key_string(&place, &sandbox->mode);
 	if (!code && !plugin_name_ok(sandbox->mode))
-		return key_error(&place, "\"%s\" is no name of a backend; see `hookbox plugins list`",
+		return key_error(&place,
+				 "\"%s\" is no name of a backend; see `hookbox plugins list`",
 				 sandbox->mode);
 	return code;
 }
@@ -92,8 +95,9 @@ static int name_for_mode(const struct key_place *place, const char *mode, char *
 	if (!prefix)
 		return error_no_memory(place->error);
 	if (!plugin_name_ok(prefix) || !dot[1] || strchr(dot + 1, '.'))
-		return key_error(place, "a key with a dot is MODE.KEY, for one mode alone; name the backend "
-				 "before the dot and its key behind it");
+		return key_error(
+			place, "a key with a dot is MODE.KEY, for one mode alone; name the backend "
+			       "before the dot and its key behind it");
 	*name = strcmp(prefix, mode) ? NULL : dot + 1;
 	return 0;
 }
@@ -118,7 +122,8 @@ static int take_keys(const struct ini_section *section, struct config_sandbox *s
 		key.key = name;
 		for (size_t k = 0; k < sandbox->n_params; k++)
 			if (!strcmp(sandbox->params[k].key, key.key))
-				return key_error(&place, "it stands at %s already; keep one of them",
+				return key_error(&place,
+						 "it stands at %s already; keep one of them",
 						 sandbox->params[k].where);
 		sandbox->params[sandbox->n_params++] = key;
 	}
@@ -161,9 +166,10 @@ int config_read_sandbox(const struct ini_section *section, struct config_sandbox
 	int code;
 
 	if (!section->name || !config_name_ok(section->name))
-		return error_set(error, -EINVAL, "%s: [sandbox %s]: a sandbox's name begins with a letter or a "
-				 "digit; write [sandbox NAME]", section->where,
-				 section->name ? section->name : "");
+		return error_set(error, -EINVAL,
+				 "%s: [sandbox %s]: a sandbox's name begins with a letter or a "
+				 "digit; write [sandbox NAME]",
+				 section->where, section->name ? section->name : "");
 	sandbox->shell = true;
 	sandbox->name = strdup(section->name);
 	sandbox->where = strdup(section->where);
@@ -175,9 +181,10 @@ int config_read_sandbox(const struct ini_section *section, struct config_sandbox
 	if (code)
 		return code;
 	if (!strcmp(sandbox->name, "direct") && strcmp(sandbox->mode, "direct"))
-		return error_set(error, -EINVAL, "%s: [sandbox direct]: the name \"direct\" stands for no "
-				 "isolation; give a sandbox with mode = %s another name", section->where,
-				 sandbox->mode);
+		return error_set(error, -EINVAL,
+				 "%s: [sandbox direct]: the name \"direct\" stands for no "
+				 "isolation; give a sandbox with mode = %s another name",
+				 section->where, sandbox->mode);
 	return 0;
 }
 

@@ -33,17 +33,17 @@
 
 struct reader {
 	struct ini *ini;
-	const char *file;		/* for errors */
-	const char *dir;		/* or NULL */
+	const char *file; /* for errors */
+	const char *dir; /* or NULL */
 	const char *next;
 	const char *end;
 	int line;
-	char header[NAME_LIMIT + 1];	/* what stands between the current section's brackets */
-	struct ini_section *section;	/* the current one, or NULL */
-	struct ini_key *key;		/* the one that an indented line continues, or NULL */
-	struct buf value;		/* key's last value so far: key->values holds "" for it */
-	bool indented;			/* the current line is such a one */
-	size_t expanded;		/* bytes of all values */
+	char header[NAME_LIMIT + 1]; /* what stands between the current section's brackets */
+	struct ini_section *section; /* the current one, or NULL */
+	struct ini_key *key; /* the one that an indented line continues, or NULL */
+	struct buf value; /* key's last value so far: key->values holds "" for it */
+	bool indented; /* the current line is such a one */
+	size_t expanded; /* bytes of all values */
 	struct hookbox_error *error;
 	int code;
 };
@@ -53,13 +53,14 @@ static int refuse(struct reader *reader, const char *format, ...)
 
 static int refuse(struct reader *reader, const char *format, ...)
 {
-	char text[512];
+	char text[sizeof(((struct hookbox_error *)0)->message)];
 	va_list args;
 
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	reader->code = error_set(reader->error, -EINVAL, "%s:%d: %s", reader->file, reader->line, text);
+	reader->code =
+		error_set(reader->error, -EINVAL, "%s:%d: %s", reader->file, reader->line, text);
 	return reader->code;
 }
 
@@ -147,8 +148,8 @@ static int begin_value(struct reader *reader, const char *name)
 		return refuse(reader, "the section has more than %d keys; split it", KEYS_LIMIT);
 	if (!key)
 		key = add_key(reader, name);
-	if (!key || !add_string(&key->values, &key->value_lines, &key->n_values, strdup(""),
-				reader->line))
+	if (!key ||
+	    !add_string(&key->values, &key->value_lines, &key->n_values, strdup(""), reader->line))
 		return no_memory(reader);
 	reader->key = key;
 	return 0;
@@ -168,8 +169,10 @@ static int add_to_value(struct reader *reader, const char *raw)
 	}
 	reader->expanded += strlen(text);
 	if (reader->expanded > EXPANDED_LIMIT)
-		return refuse(reader, "with ${VAR} expanded the file has more than %d MiB; shorten the "
-			      "variables", EXPANDED_LIMIT >> 20);
+		return refuse(reader,
+			      "with ${VAR} expanded the file has more than %d MiB; shorten the "
+			      "variables",
+			      EXPANDED_LIMIT >> 20);
 	if (reader->value.size && *text)
 		buf_add_char(&reader->value, ' ');
 	buf_add_string(&reader->value, text);
@@ -186,10 +189,12 @@ static int take_value(void *data, const char *section, const char *name, const c
 
 	if (reader->code)
 		return 0;
-	/* An inih with other options, or another idea of INI, must not make another configuration. */
+	/* An inih with other options, or another idea of INI, must not make another configuration.
+	 */
 	if (!raw || strcmp(section, reader->header) ||
 	    (reader->indented && strcmp(name, reader->key->key)))
-		refuse(reader, "the inih library of this system reads this line otherwise than hookbox; "
+		refuse(reader,
+		       "the inih library of this system reads this line otherwise than hookbox; "
 		       "build inih with its default options");
 	else if (reader->indented || !begin_value(reader, name))
 		add_to_value(reader, raw);
@@ -204,7 +209,8 @@ static const struct ini_section *find_section(const struct ini *ini, const char 
 	for (size_t i = 0; i < ini->n_sections; i++) {
 		const struct ini_section *section = &ini->sections[i];
 
-		if (!strcmp(section->kind, kind) && !strcmp(section->name ? section->name : "", name))
+		if (!strcmp(section->kind, kind) &&
+		    !strcmp(section->name ? section->name : "", name))
 			return section;
 	}
 	return NULL;
@@ -218,10 +224,13 @@ static int add_section(struct reader *reader, const char *kind, const char *name
 	struct ini_section *section;
 
 	if (twin)
-		return refuse(reader, "the section [%s%s%s] stands at %s already; give one of them another "
-			      "name or merge them", kind, *name ? " " : "", name, twin->where);
+		return refuse(reader,
+			      "the section [%s%s%s] stands at %s already; give one of them another "
+			      "name or merge them",
+			      kind, *name ? " " : "", name, twin->where);
 	if (ini->n_sections == SECTIONS_LIMIT)
-		return refuse(reader, "there are more than %d sections; remove some", SECTIONS_LIMIT);
+		return refuse(reader, "there are more than %d sections; remove some",
+			      SECTIONS_LIMIT);
 	sections = array_room(ini->sections, ini->n_sections, sizeof(*sections));
 	if (!sections)
 		return no_memory(reader);
@@ -250,18 +259,24 @@ static int begin_section(struct reader *reader, const char *line)
 	if (end_value(reader))
 		return reader->code;
 	if (!close || close[1 + strspn(close + 1, BLANKS)])
-		return refuse(reader, "a section's header ends in ] and stands alone on its line; write "
+		return refuse(reader,
+			      "a section's header ends in ] and stands alone on its line; write "
 			      "[sandbox NAME] or [hook NAME], and a comment on a line of its own");
 	length = (size_t)(close - line - 1);
 	if (length > NAME_LIMIT)
-		return refuse(reader, "the section's header is longer than %d letters; shorten its name",
+		return refuse(reader,
+			      "the section's header is longer than %d letters; shorten its name",
 			      NAME_LIMIT);
 	memcpy(reader->header, line + 1, length);
 	reader->header[length] = '\0';
 	words = sscanf(reader->header, "%49s %49s %1s", kind, name, more);
-	if (words < 1 || words > 2 || kind[strspn(kind, NAME_BYTES)] || name[strspn(name, NAME_BYTES)])
-		return refuse(reader, "[%s] is no section's header; write [sandbox NAME] or [hook NAME], with "
-			      "a NAME of letters, digits, _, . and -", reader->header);
+	if (words < 1 || words > 2 || kind[strspn(kind, NAME_BYTES)] ||
+	    name[strspn(name, NAME_BYTES)])
+		return refuse(
+			reader,
+			"[%s] is no section's header; write [sandbox NAME] or [hook NAME], with "
+			"a NAME of letters, digits, _, . and -",
+			reader->header);
 	return add_section(reader, kind, name);
 }
 
@@ -273,17 +288,23 @@ static int check_key_line(struct reader *reader, const char *line)
 	size_t name = strspn(line, NAME_BYTES);
 
 	if (!line[key])
-		return refuse(reader, "this is neither \"key = value\" nor a [section]; a line that continues "
-			      "a value is indented");
+		return refuse(
+			reader,
+			"this is neither \"key = value\" nor a [section]; a line that continues "
+			"a value is indented");
 	if (line[key] == ':')
 		return refuse(reader, "write \"key = value\", with = instead of :");
 	if (!name || name + strspn(line + name, BLANKS) != key)
-		return refuse(reader, "the key before the = must be of letters, digits, _, . and -");
+		return refuse(reader,
+			      "the key before the = must be of letters, digits, _, . and -");
 	if (name > NAME_LIMIT)
-		return refuse(reader, "the key is longer than %d letters; see hookbox.ini(5) for the keys "
-			      "there are", NAME_LIMIT);
+		return refuse(reader,
+			      "the key is longer than %d letters; see hookbox.ini(5) for the keys "
+			      "there are",
+			      NAME_LIMIT);
 	if (!reader->section)
-		return refuse(reader, "the key stands before any section; put it under [hookbox], [sandbox "
+		return refuse(reader,
+			      "the key stands before any section; put it under [hookbox], [sandbox "
 			      "NAME] or [hook NAME]");
 	return 0;
 }
@@ -297,17 +318,22 @@ static bool looks_like_header(const char *text)
 
 	if (text[0] != '[' || !kind)
 		return false;
-	return !strcmp(text, "[hookbox]") || (name > text + 1 + kind && length && name[length] == ']');
+	return !strcmp(text, "[hookbox]") ||
+	       (name > text + 1 + kind && length && name[length] == ']');
 }
 
 static int check_indented_line(struct reader *reader, const char *text)
 {
 	if (looks_like_header(text))
-		return refuse(reader, "an indented line continues the value above; move the [ to the line's "
-			      "beginning");
+		return refuse(
+			reader,
+			"an indented line continues the value above; move the [ to the line's "
+			"beginning");
 	if (!reader->key)
-		return refuse(reader, "an indented line continues the value above, but there is none; move it "
-			      "to the line's beginning");
+		return refuse(
+			reader,
+			"an indented line continues the value above, but there is none; move it "
+			"to the line's beginning");
 	return 0;
 }
 
@@ -325,8 +351,10 @@ static int check_line(struct reader *reader, const char *line)
 
 	reader->indented = text > line;
 	if (has_inline_comment(text))
-		return refuse(reader, "\" ;\" would begin a comment within the line; put the comment on a line "
-			      "of its own, write the ; without a blank before it, or ${X:-;} for it");
+		return refuse(
+			reader,
+			"\" ;\" would begin a comment within the line; put the comment on a line "
+			"of its own, write the ; without a blank before it, or ${X:-;} for it");
 	if (reader->indented)
 		return check_indented_line(reader, text);
 	return *text == '[' ? begin_section(reader, text) : check_key_line(reader, text);
@@ -340,7 +368,8 @@ static int check_bytes(struct reader *reader, const char *line, size_t n)
 		if (!c)
 			return refuse(reader, "the line has a NUL byte; this is no text file");
 		if ((c < ' ' && c != '\t') || c == 127)
-			return refuse(reader, "the line has the control character 0x%02x; remove it", c);
+			return refuse(reader,
+				      "the line has the control character 0x%02x; remove it", c);
 	}
 	return 0;
 }
@@ -381,8 +410,11 @@ static char *next_line(char *buffer, int size, void *data)
 	if (blank == n || line[blank] == '#' || line[blank] == ';')
 		return strcpy(buffer, "\n");
 	if (n > LINE_LIMIT || n + 2 > (size_t)size) {
-		refuse(reader, "the line has %zu bytes, more than %d; go on with the value on the next line, "
-		       "indented (the parts are joined with one space)", n, LINE_LIMIT);
+		refuse(reader,
+		       "the line has %zu bytes, more than %d; go on with the value on the next "
+		       "line, "
+		       "indented (the parts are joined with one space)",
+		       n, LINE_LIMIT);
 		return NULL;
 	}
 	memcpy(buffer, line, n);
@@ -409,7 +441,8 @@ static int read_sections(struct ini *ini, const char *text, size_t size, const c
 	int failed_line;
 
 	if (size > SIZE_LIMIT)
-		return error_set(error, -EFBIG, "%s: it has %zu bytes, more than 1 MiB; is it a configuration?",
+		return error_set(error, -EFBIG,
+				 "%s: it has %zu bytes, more than 1 MiB; is it a configuration?",
 				 name, size);
 	failed_line = ini_parse_stream(next_line, &reader, take_value, &reader);
 	if (!reader.code)
@@ -420,7 +453,8 @@ static int read_sections(struct ini *ini, const char *text, size_t size, const c
 	if (failed_line < 0)
 		return error_no_memory(error);
 	if (failed_line > 0)
-		return error_set(error, -EINVAL, "%s:%d: this is neither \"key = value\" nor a [section]", name,
+		return error_set(error, -EINVAL,
+				 "%s:%d: this is neither \"key = value\" nor a [section]", name,
 				 failed_line);
 	return 0;
 }
@@ -433,10 +467,10 @@ int ini_read_text(struct ini *ini, const char *text, size_t size, const char *na
 
 static int open_failed(const char *path, int number, struct hookbox_error *error)
 {
-	const char *remedy = number == ENOENT ? "create it, or name another one with --config" :
-			     number == EACCES ? "give this user the right to read it" :
-			     number == ELOOP ? "its symbolic links lead in a circle: remove one" :
-					       "name a regular file";
+	const char *remedy = number == ENOENT	? "create it, or name another one with --config"
+			     : number == EACCES ? "give this user the right to read it"
+			     : number == ELOOP	? "its symbolic links lead in a circle: remove one"
+						: "name a regular file";
 
 	return error_set(error, -number, "the config file \"%s\" cannot be opened: %s; %s", path,
 			 strerror(number), remedy);
@@ -449,12 +483,18 @@ static int check_file(int fd, const char *path, struct hookbox_error *error)
 	if (fstat(fd, &st))
 		return open_failed(path, errno, error);
 	if (!S_ISREG(st.st_mode))
-		return error_set(error, -EINVAL, "the config file \"%s\" is no regular file but %s; name one "
-				 "that is", path, S_ISDIR(st.st_mode) ? "a directory" :
-				 S_ISFIFO(st.st_mode) ? "a FIFO" : "a device");
+		return error_set(error, -EINVAL,
+				 "the config file \"%s\" is no regular file but %s; name one "
+				 "that is",
+				 path,
+				 S_ISDIR(st.st_mode)	? "a directory"
+				 : S_ISFIFO(st.st_mode) ? "a FIFO"
+							: "a device");
 	if (st.st_size > SIZE_LIMIT)
-		return error_set(error, -EFBIG, "the config file \"%s\" has %lld bytes, more than 1 MiB; is it "
-				 "a configuration?", path, (long long)st.st_size);
+		return error_set(error, -EFBIG,
+				 "the config file \"%s\" has %lld bytes, more than 1 MiB; is it "
+				 "a configuration?",
+				 path, (long long)st.st_size);
 	return plugin_check_owner(path, "the config file", error);
 }
 
@@ -467,8 +507,10 @@ static int read_all(int fd, const char *path, struct buf *text, struct hookbox_e
 	while (n && text->size <= SIZE_LIMIT) {
 		n = read(fd, piece, sizeof(piece));
 		if (n < 0 && errno != EINTR)
-			return error_set(error, -errno, "the config file \"%s\" cannot be read: %s; is its "
-					 "disk in order?", path, strerror(errno));
+			return error_set(error, -errno,
+					 "the config file \"%s\" cannot be read: %s; is its "
+					 "disk in order?",
+					 path, strerror(errno));
 		if (n > 0)
 			buf_add(text, piece, (size_t)n);
 	}
@@ -493,7 +535,8 @@ int ini_read_file(struct ini *ini, const char *path, struct hookbox_error *error
 	absolute = realpath(path, NULL);
 	if (!absolute)
 		return open_failed(path, errno, error);
-	return read_sections(ini, text.data ? text.data : "", text.size, path, dirname(absolute), error);
+	return read_sections(ini, text.data ? text.data : "", text.size, path, dirname(absolute),
+			     error);
 }
 
 static void strings_free(char **v, int *lines, size_t n)

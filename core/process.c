@@ -124,7 +124,8 @@ static int open_directory(const char *path, int *fd, struct spawn_result *result
 		return 0;
 	code = errno;
 	cleanup_close(fd);
-	return not_started(result, code, "the working directory \"%s\" cannot be entered: %s; make it or "
+	/* Never ENOENT or EACCES, which tell of the command. */
+	return not_started(result, ENOTDIR, "the working directory \"%s\" cannot be entered: %s; make it or "
 			   "name another", path, strerror(code));
 }
 

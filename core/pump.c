@@ -250,10 +250,14 @@ static void read_output(struct pump *pump, int index)
 	}
 }
 
-/* A reader that is gone ends the call. */
+/* A reader that is gone ends the call, whether or not there is something to write. */
 static void write_relay(struct pump *pump, int index)
 {
-	if (relay_write(&pump->relay[index], pump->request->stream[index].relay))
+	struct buf *waiting = pump->request->stream[index].relay;
+
+	if (!waiting->size)
+		relay_close(&pump->relay[index]);
+	if (!waiting->size || relay_write(&pump->relay[index], waiting))
 		stop_process(pump, SPAWN_CANCELLED);
 }
 
@@ -284,10 +288,9 @@ static void fill_poll(struct pump *pump, struct pollfd *fds)
 	for (int i = 0; i < 2; i++) {
 		if (relay_waiting(pump, i) < RELAY_HIGH)
 			fds[WATCH_OUT + i].fd = process->out[i];
-		if (relay_waiting(pump, i)) {
-			fds[WATCH_RELAY_OUT + i].fd = pump->relay[i].fd;
-			fds[WATCH_RELAY_OUT + i].events = POLLOUT;
-		}
+		/* Without events, poll() still tells of a reader that is gone. */
+		fds[WATCH_RELAY_OUT + i].fd = pump->ended && !relay_waiting(pump, i) ? -1 : pump->relay[i].fd;
+		fds[WATCH_RELAY_OUT + i].events = relay_waiting(pump, i) ? POLLOUT : 0;
 	}
 	/* What has ended by itself can only be cancelled while its output is not passed on. */
 	if (!pump->stopping && (!pump->ended || any_relay_waiting(pump)))

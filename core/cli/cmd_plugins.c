@@ -46,11 +46,13 @@ static json_t *json_from(const char *text)
  */
 static json_t *describe_file(const struct plugin_file *file)
 {
+	/* A person may name a file relative to where they are; the loader takes no such path. */
+	_cleanup_free_ char *absolute = realpath(file->path, NULL);
 	_cleanup_free_ char *text = NULL;
 	struct hookbox_error error = {0};
 	json_t *object;
 
-	if (!plugin_inspect(THIS_PROGRAM, file->path, &text, &error))
+	if (!plugin_inspect(THIS_PROGRAM, absolute ? absolute : file->path, &text, &error))
 		object = json_loads(text, 0, NULL);
 	else
 		object = json_pack("{s:o, s:o}", "name", json_from(file->name), "error",

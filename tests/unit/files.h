@@ -7,11 +7,13 @@
 #include <ftw.h>
 #include <sys/stat.h>
 
-static char files_dir[] = "/tmp/hookbox-test.XXXXXX";
+static char files_dir[256];
 
 static int files_setup(void **state)
 {
-	strcpy(files_dir + sizeof(files_dir) - 7, "XXXXXX");
+	const char *parent = getenv("TMPDIR");
+
+	snprintf(files_dir, sizeof(files_dir), "%s/hookbox-test.XXXXXX", parent ? parent : "/tmp");
 	return mkdtemp(files_dir) ? 0 : -1;
 }
 
@@ -28,7 +30,7 @@ static int files_teardown(void **state)
 /* DIR/NAME, valid until the sixteenth call after this one. */
 static const char *files_path(const char *name)
 {
-	static char paths[16][256];
+	static char paths[16][512];
 	static unsigned next;
 	char *path = paths[next++ % 16];
 
@@ -40,7 +42,7 @@ static const char *files_path(const char *name)
 static const char *files_write_bytes(const char *name, const char *bytes, size_t size)
 {
 	const char *path = files_path(name);
-	char parent[256];
+	char parent[512];
 	int fd;
 
 	snprintf(parent, sizeof(parent), "%s", path);

@@ -46,11 +46,14 @@ static void assert_strv(const struct strv *strv, const char *expected)
 
 static void test_a_hook_with_every_key(void **state)
 {
-	_cleanup_config_ struct config *config = load_text(
-		"[sandbox box]\nmode = direct\n[hook all]\ncommand = /bin/a b/c\nargs = -x\n  two words\n"
-		"args = ${HB_NONE:-}\nenv = A=1=2\n  B\nhook = provider\nphases = after_call, before_call\n"
-		"mode = observe\ntimeout_ms = 3s\non_error = timeout:allow, lost:deny\n  exit:allow\n"
-		"sandbox = box\n");
+	_cleanup_config_ struct config *config =
+		load_text("[sandbox box]\nmode = direct\n[hook all]\ncommand = /bin/a b/c\nargs = "
+			  "-x\n  two words\n"
+			  "args = ${HB_NONE:-}\nenv = A=1=2\n  B\nhook = provider\nphases = "
+			  "after_call, before_call\n"
+			  "mode = observe\ntimeout_ms = 3s\non_error = timeout:allow, lost:deny\n  "
+			  "exit:allow\n"
+			  "sandbox = box\n");
 	const struct config_hook *hook = &config->hooks[0];
 
 	assert_int_equal(config->n_hooks, 1);
@@ -70,10 +73,11 @@ static void test_a_hook_with_every_key(void **state)
 
 static void test_what_a_hook_leaves_out(void **state)
 {
-	_cleanup_config_ struct config *config = load_text("[hook a]\ncommand = sh\nhook = session\n"
-							   "[hook b]\nhook = eval\ncommand = sh\n"
-							   "[hook c]\nhook = tool\ncommand = sh\n"
-							   "[hook d]\nhook = provider\ncommand = sh\n");
+	_cleanup_config_ struct config *config =
+		load_text("[hook a]\ncommand = sh\nhook = session\n"
+			  "[hook b]\nhook = eval\ncommand = sh\n"
+			  "[hook c]\nhook = tool\ncommand = sh\n"
+			  "[hook d]\nhook = provider\ncommand = sh\n");
 
 	assert_int_equal(config->n_hooks, 4);
 	assert_string_equal(config->hooks[0].command, "sh");
@@ -92,8 +96,10 @@ static void test_what_a_hook_leaves_out(void **state)
 static void test_lists_of_phases_and_causes(void **state)
 {
 	_cleanup_config_ struct config *config = load_text(
-		"[hook a]\ncommand = sh\nhook = session\nphases = session_end session_start\non_error = allow\n"
-		"[hook b]\ncommand = sh\nhook = tool\nphases =\n  before_execution\n  after_execution\n"
+		"[hook a]\ncommand = sh\nhook = session\nphases = session_end "
+		"session_start\non_error = allow\n"
+		"[hook b]\ncommand = sh\nhook = tool\nphases =\n  before_execution\n  "
+		"after_execution\n"
 		"on_error = deny\n[hook c]\ncommand = sh\nhook = tool\nphases = before_execution\n"
 		"phases = after_execution\non_error = bad_answer:allow\non_error = signal:deny\n");
 	cause_set all = 0;
@@ -111,9 +117,11 @@ static void test_lists_of_phases_and_causes(void **state)
 
 static void test_a_sandbox_with_every_key(void **state)
 {
-	_cleanup_config_ struct config *config = load_text(
-		"[sandbox s]\nimage = python:3.12-slim\nmode = docker_run\nenv = A=1\nenv = B\nworkdir = /w\n"
-		"shell = none\ntimeout_ms = 2m\nstdout_limit = 64k\nstderr_limit = 7\nmounts = ./a:/a\n  ./b:/b\n");
+	_cleanup_config_ struct config *config =
+		load_text("[sandbox s]\nimage = python:3.12-slim\nmode = docker_run\nenv = "
+			  "A=1\nenv = B\nworkdir = /w\n"
+			  "shell = none\ntimeout_ms = 2m\nstdout_limit = 64k\nstderr_limit = "
+			  "7\nmounts = ./a:/a\n  ./b:/b\n");
 	const struct config_sandbox *sandbox = &config->sandboxes[0];
 
 	assert_int_equal(config->n_sandboxes, 1);
@@ -152,8 +160,9 @@ static void test_what_a_sandbox_leaves_out(void **state)
 /* The keys of several modes in one section: changing one line changes where it runs. */
 static void test_keys_of_one_mode(void **state)
 {
-	static const char text[] = "[sandbox s]\nuser = me\ndocker_run.image = i\ndocker_exec.container = c\n"
-				   "docker_exec.workdir = /w\ndocker_run.env = A=1\nmode = %s\n";
+	static const char text[] =
+		"[sandbox s]\nuser = me\ndocker_run.image = i\ndocker_exec.container = c\n"
+		"docker_exec.workdir = /w\ndocker_run.env = A=1\nmode = %s\n";
 	char run_text[300], exec_text[300];
 	_cleanup_config_ struct config *run = NULL;
 	_cleanup_config_ struct config *exec = NULL;
@@ -179,9 +188,11 @@ static void test_long_scalars_and_the_environment(void **state)
 	_cleanup_config_ struct config *config = NULL;
 
 	setenv("HB_BOX", "box.1", 1);
-	config = load_text("[sandbox box.1]\nmode = direct\ndescription = a long\n\ttext, ${HB_NONE:-of}\n"
-			   "  three lines\n[hook a]\ncommand = sh\nhook = tool\nsandbox = ${HB_BOX}\n");
-	assert_string_equal(config->sandboxes[0].params[0].values[0], "a long text, of three lines");
+	config = load_text(
+		"[sandbox box.1]\nmode = direct\ndescription = a long\n\ttext, ${HB_NONE:-of}\n"
+		"  three lines\n[hook a]\ncommand = sh\nhook = tool\nsandbox = ${HB_BOX}\n");
+	assert_string_equal(config->sandboxes[0].params[0].values[0],
+			    "a long text, of three lines");
 	assert_string_equal(config->hooks[0].sandbox, "box.1");
 }
 
@@ -190,11 +201,14 @@ static void test_long_scalars_and_the_environment(void **state)
 static void test_relative_paths_are_of_the_file(void **state)
 {
 	_cleanup_free_ char *real = realpath(files_dir, NULL);
-	_cleanup_config_ struct config *config = load_file(files_write("rel.ini",
-		"[hookbox]\nplugin_path = ./plugins/\n  /opt/x\nplugin_path = more\n[sandbox s]\nmode = direct\n"
-		"[hook a]\ncommand = ./bin/../a b\nhook = tool\n[hook b]\ncommand = bin/b\nhook = tool\n"
+	_cleanup_config_ struct config *config = load_file(files_write(
+		"rel.ini",
+		"[hookbox]\nplugin_path = ./plugins/\n  /opt/x\nplugin_path = more\n[sandbox "
+		"s]\nmode = direct\n"
+		"[hook a]\ncommand = ./bin/../a b\nhook = tool\n[hook b]\ncommand = bin/b\nhook = "
+		"tool\n"
 		"[hook c]\ncommand = c\nhook = tool\n[hook d]\ncommand = ././/d\nhook = tool\n"));
-	char expected[600];
+	char expected[1200];
 
 	snprintf(expected, sizeof(expected), "%s/plugins|/opt/x|%s/more|", real, real);
 	assert_strv(&config->plugin_path, expected);
@@ -211,7 +225,7 @@ static void test_relative_paths_are_of_the_file(void **state)
 static void test_conf_d_in_name_order(void **state)
 {
 	_cleanup_config_ struct config *config = NULL;
-	char expected[1000];
+	char expected[2000];
 
 	files_write("main/hookbox.ini", "[hook m]\ncommand = sh\nhook = tool\nsandbox = s10\n");
 	files_write("main/conf.d/20-b.ini", "[hook b]\ncommand = ./b\nhook = tool\n");
@@ -238,10 +252,13 @@ static void test_many_hooks_and_sandboxes(void **state)
 	_cleanup_config_ struct config *config = NULL;
 
 	for (int i = 0; i < 20; i++)
-		buf_printf(&text, "[sandbox box%d]\nmode = docker_run\nimage = image%d\nuser = u\n", i, i);
+		buf_printf(&text, "[sandbox box%d]\nmode = docker_run\nimage = image%d\nuser = u\n",
+			   i, i);
 	for (int i = 0; i < 100; i++)
-		buf_printf(&text, "[hook hook%d]\ncommand = /bin/c%d\nargs = a\n  b\nhook = tool\n"
-				  "phases = before_execution\nsandbox = box%d\n", i, i, i % 20);
+		buf_printf(&text,
+			   "[hook hook%d]\ncommand = /bin/c%d\nargs = a\n  b\nhook = tool\n"
+			   "phases = before_execution\nsandbox = box%d\n",
+			   i, i, i % 20);
 	config = load_file(files_write("many.ini", text.data));
 	assert_int_equal(config->n_hooks, 100);
 	assert_int_equal(config->n_sandboxes, 20);
@@ -294,7 +311,8 @@ static void test_where_a_configuration_is_found(void **state)
 	setenv("HOOKBOX_CONFIG", "/none/such.ini", 1);
 	find(0, "/none/such.ini");
 	setenv("HOOKBOX_CONFIG", "hookbox.ini", 1);
-	find(-EINVAL, "HOOKBOX_CONFIG is \"hookbox.ini\", which would be another file in every directory");
+	find(-EINVAL,
+	     "HOOKBOX_CONFIG is \"hookbox.ini\", which would be another file in every directory");
 	unsetenv("HOOKBOX_CONFIG");
 }
 

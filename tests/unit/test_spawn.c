@@ -146,7 +146,7 @@ static void test_what_cannot_start_says_why(void **state)
 	assert_not_started(in_directory("plain"), NULL, EACCES, "is not executable; chmod +x");
 	assert_not_started(in_directory("headless"), NULL, ENOEXEC, "give a script a #! line");
 	assert_not_started(in_directory("lost"), NULL, ENOENT, "interpreter");
-	assert_not_started("true", "/no/such", ENOENT, "directory \"/no/such\" cannot be entered");
+	assert_not_started("true", "/no/such", ENOTDIR, "directory \"/no/such\" cannot be entered");
 	assert_not_started("true", in_directory("plain"), ENOTDIR, "cannot be entered: Not a directory");
 	/* A file of that name that may not run is passed over, as execvp() does. */
 	make_file("bin/sleep", "", 0644);
