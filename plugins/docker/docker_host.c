@@ -161,16 +161,18 @@ static void judge_result(const struct docker_probe *probe,
 			 struct docker_failure *failure)
 {
 	const size_t edge = 4096;
+	/* Where there is nothing to show, `inspect` shows an empty line. */
+	size_t out_size = strspn(result->out, "\n") == result->out_size ? 0 : result->out_size;
 	size_t err_cut = result->err_size < edge ? 0 : result->err_size - edge;
 	const struct sandbox_process_end end = {
 		.size = sizeof(end),
 		.signaled = result->signaled,
 		.status = result->status,
 		.stdout_head = result->out,
-		.stdout_head_size = result->out_size < edge ? result->out_size : edge,
+		.stdout_head_size = out_size < edge ? out_size : edge,
 		.stderr_tail = result->err + err_cut,
 		.stderr_tail_size = result->err_size - err_cut,
-		.stdout_total = result->out_size,
+		.stdout_total = out_size,
 		.stderr_total = result->err_size,
 	};
 

@@ -407,7 +407,7 @@ static void test_probing_a_run_sandbox(void **state)
 			"1 Docker version 28\n3 Cannot connect to the Docker daemon at x; start "
 			"the Docker daemon, or set docker_host to one that runs\n");
 	assert_findings("docker_run", plain,
-			LIST(VERSION_28, "0 |", "1 |Error: No such image: img\n"),
+			LIST(VERSION_28, "0 |", "1 \n|Error: No such image: img\n"),
 			FOUND_ENGINE "3 No such image: img; run `docker pull img`, or set pull = "
 			"missing\n");
 	assert_findings("docker_run", pulling,
