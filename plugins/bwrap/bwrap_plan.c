@@ -295,6 +295,19 @@ static void add_files(const struct bwrap_run *run, const struct sandbox_plan_req
 	add(sink, "--chdir", request->cwd ? request->cwd : "/", "--");
 }
 
+/*
+ * The host's own scripts wait for the command and for orphans: their sh can be the box's process 1,
+ * and bwrap's monitor then outlives the whole box and reaps it. With an init of its own, bwrap
+ * leaves that behind for the machine's process 1 to reap, whenever it does.
+ */
+static bool can_be_init(const struct sandbox_plan_request *request)
+{
+	const char *const *argv = request->argv;
+
+	return request->purpose == SANDBOX_PURPOSE_CALL && !strcmp(argv[0], "sh") && argv[1] &&
+	       !strcmp(argv[1], "-c") && argv[2] && argv[3] && !strcmp(argv[3], "hookbox");
+}
+
 int bwrap_plan(const void *instance, const struct sandbox_plan_request *request,
 	       const struct sandbox_plan_sink *sink, char error[SANDBOX_ERROR_SIZE])
 {
@@ -312,6 +325,8 @@ int bwrap_plan(const void *instance, const struct sandbox_plan_request *request,
 	if (code)
 		return code;
 	add_namespaces(run, sink);
+	if (can_be_init(request))
+		sink->arg(sink, "--as-pid-1");
 	add_files(run, request, sink);
 	if (run->pids_limit) {
 		add(sink, "sh", "-c", inner_script);
