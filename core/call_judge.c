@@ -25,7 +25,8 @@ static void judge_failure(struct call *call, const struct mark_stream *marks)
 	call->output[1].total = call->output[1].passed = 0;
 	switch (marks->failure) {
 	case MARK_FAILED_WORKDIR:
-		not_started(call, code);
+		/* Never ENOENT or EACCES, which tell of the command. */
+		not_started(call, ENOTDIR);
 		result_set_message(result, "the working directory \"%s\" in the sandbox %s; set workdir "
 				   "to a directory that the command's user can enter", call->cwd,
 				   code == ENOENT ? "does not exist" :

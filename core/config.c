@@ -10,12 +10,23 @@
 #include "cleanup.h"
 #include "config_keys.h"
 #include "near.h"
+#include "plugin.h"
 
 /* ---- [hookbox] ---- */
 
 static int set_plugin_path(const struct key_place *place, void *settings)
 {
-	return key_list(place, &((struct config *)settings)->plugin_path);
+	struct config *config = settings;
+
+	for (size_t i = 0; i < place->key->n_items; i++) {
+		char *path = NULL;
+		int code = key_path(place, place->key->items[i], &path);
+
+		if (code)
+			return code;
+		strv_add_owned(&config->plugin_path, path);
+	}
+	return config->plugin_path.failed ? error_no_memory(place->error) : 0;
 }
 
 static const struct key_setter host_setters[] = {
@@ -29,7 +40,8 @@ static int read_host(const struct ini_section *section, struct config *config,
 	int code = 0;
 
 	if (section->name)
-		return error_set(error, -EINVAL, "%s: [hookbox %s]: the section [hookbox] has no name",
+		return error_set(error, -EINVAL,
+				 "%s: [hookbox %s]: this section has no name; write [hookbox]",
 				 section->where, section->name);
 	for (size_t i = 0; i < section->n_keys && !code; i++) {
 		struct key_place place = {section, &section->keys[i], error};
@@ -46,7 +58,8 @@ static int read_host(const struct ini_section *section, struct config *config,
 static int add_hook(const struct ini_section *section, struct config *config,
 		    struct hookbox_error *error)
 {
-	struct config_hook *hooks = reallocarray(config->hooks, config->n_hooks + 1, sizeof(*hooks));
+	struct config_hook *hooks =
+		reallocarray(config->hooks, config->n_hooks + 1, sizeof(*hooks));
 
 	if (!hooks)
 		return error_no_memory(error);
@@ -58,8 +71,8 @@ static int add_hook(const struct ini_section *section, struct config *config,
 static int add_sandbox(const struct ini_section *section, struct config *config,
 		       struct hookbox_error *error)
 {
-	struct config_sandbox *sandboxes = reallocarray(config->sandboxes, config->n_sandboxes + 1,
-							sizeof(*sandboxes));
+	struct config_sandbox *sandboxes =
+		reallocarray(config->sandboxes, config->n_sandboxes + 1, sizeof(*sandboxes));
 
 	if (!sandboxes)
 		return error_no_memory(error);
@@ -79,8 +92,21 @@ static int read_section(const struct ini_section *section, struct config *config
 		return add_sandbox(section, config, error);
 	if (!strcmp(section->kind, "hook"))
 		return add_hook(section, config, error);
-	return near_error(error, -EINVAL, section->kind, kinds, "%s: no such kind of section",
-			  section->where);
+	return near_error(error, -EINVAL, section->kind, kinds,
+			  "%s: [%s%s%s]: \"%s\" is no kind of section", section->where,
+			  section->kind, section->name ? " " : "",
+			  section->name ? section->name : "", section->kind);
+}
+
+/* "FILE:LINE" of a hook's key `sandbox`. */
+static const char *hook_sandbox_where(const struct config *config, const struct config_hook *hook)
+{
+	const struct ini_key *key = NULL;
+
+	for (size_t i = 0; i < config->ini.n_sections && !key; i++)
+		if (!strcmp(config->ini.sections[i].where, hook->where))
+			key = key_named(&config->ini.sections[i], "sandbox");
+	return key ? key->where : hook->where;
 }
 
 static int check_hook_sandboxes(const struct config *config, struct hookbox_error *error)
@@ -100,18 +126,17 @@ static int check_hook_sandboxes(const struct config *config, struct hookbox_erro
 			k++;
 		if (k == names.n)
 			return near_error(error, -EINVAL, hook->sandbox, strv_view(&names),
-					  "%s: [hook %s] sandbox: no such [sandbox]", hook->where, hook->name);
+					  "%s: [hook %s] sandbox: there is no [sandbox %s]",
+					  hook_sandbox_where(config, hook), hook->name,
+					  hook->sandbox);
 	}
 	return 0;
 }
 
-static int read_settings(struct config *config, const char *name, struct hookbox_error *error)
+static int read_settings(struct config *config, struct hookbox_error *error)
 {
 	int code = 0;
 
-	if (!config->ini.n_sections)
-		return error_set(error, -EINVAL, "%s: the configuration is empty; it needs at least a [hook "
-				 "NAME] with command and hook, or a [sandbox NAME] with mode", name);
 	for (size_t i = 0; i < config->ini.n_sections && !code; i++)
 		code = read_section(&config->ini.sections[i], config, error);
 	return code ? code : check_hook_sandboxes(config, error);
@@ -126,10 +151,28 @@ static int is_config(const struct dirent *entry)
 	return entry->d_name[0] != '.' && length > 4 && !strcmp(entry->d_name + length - 4, ".ini");
 }
 
+/* A file without a section has lost what it held, or never was a configuration. */
+static int check_not_empty(const struct config *config, size_t n_before, const char *name,
+			   struct hookbox_error *error)
+{
+	if (config->ini.n_sections > n_before)
+		return 0;
+	return error_set(error, -EINVAL,
+			 "%s: there is no section in it; write at least [hook NAME] with "
+			 "command = /path/to/program and hook = tool, or remove it",
+			 name);
+}
+
 static int read_file(struct config *config, const char *path, struct hookbox_error *error)
 {
+	size_t n_before = config->ini.n_sections;
+	int code;
+
 	strv_add(&config->files, path);
-	return config->files.failed ? error_no_memory(error) : ini_read_file(&config->ini, path, error);
+	if (config->files.failed)
+		return error_no_memory(error);
+	code = ini_read_file(&config->ini, path, error);
+	return code ? code : check_not_empty(config, n_before, path, error);
 }
 
 /* conf.d/NAME.ini beside the main file, in name order. */
@@ -145,8 +188,12 @@ static int read_conf_d(struct config *config, const char *main_file, struct hook
 		return error_no_memory(error);
 	n = scandir(dir, &entries, is_config, alphasort);
 	if (n < 0)
-		return errno == ENOENT ? 0 : error_set(error, -errno, "the directory \"%s\" cannot be read: "
-						       "%s", dir, strerror(errno));
+		return errno == ENOENT ? 0
+				       : error_set(error, -errno,
+						   "the directory \"%s\" cannot be read: "
+						   "%s; make it readable, or remove it",
+						   dir, strerror(errno));
+	code = plugin_check_owner(dir, "the config directory", error);
 	for (int i = 0; i < n; i++) {
 		_cleanup_free_ char *path = NULL;
 
@@ -180,7 +227,7 @@ int config_load(const char *path, struct config **result, struct hookbox_error *
 	if (!code)
 		code = read_conf_d(config, path, error);
 	if (!code)
-		code = read_settings(config, path, error);
+		code = read_settings(config, error);
 	return finish(config, code, result);
 }
 
@@ -193,7 +240,9 @@ int config_load_text(const char *text, struct config **result, struct hookbox_er
 		return error_no_memory(error);
 	code = ini_read_text(&config->ini, text, strlen(text), "config", error);
 	if (!code)
-		code = read_settings(config, "config", error);
+		code = check_not_empty(config, 0, "config", error);
+	if (!code)
+		code = read_settings(config, error);
 	return finish(config, code, result);
 }
 

@@ -13,12 +13,12 @@
 
 struct ini_key {
 	char *key;
-	char **values;		/* one for each "key =", continuation lines joined with one space
-				 * (scalars) or, in `items`, each its own */
-	size_t n_values;
-	char **items;		/* every value and every continuation line: the list view */
-	size_t n_items;
+	char **values;		/* one for each "key =", its indented lines joined with one space */
+	int *value_lines;	/* line of each "key =" */
+	size_t n_values;	/* at least 1 */
+	char **items;		/* the list view: each line's part of a value that is not empty */
 	int *item_lines;	/* line of each item */
+	size_t n_items;
 	char *where;		/* "FILE:LINE" of its first line */
 };
 
@@ -38,9 +38,10 @@ struct ini {
 
 /*
  * Adds a file's sections to *ini. Refuses, with FILE:LINE and the way out: what is no regular file,
- * over 1 MiB, not owned well (plugin_check_owner), NUL bytes, a line over 190 bytes (continue it on
- * an indented line), " ;" inside a value, a section or key twice, a key outside a section, anything
- * else that is no INI. ${VAR} and ${VAR:-default} are expanded ("$${" gives "${").
+ * over 1 MiB, not owned well (plugin_check_owner), control characters, a line over 190 bytes
+ * (continue it on an indented line), " ;" inside a value, a section twice, a key outside a section,
+ * anything else that is no INI. ${VAR} and ${VAR:-default} in values are expanded ("$${" gives
+ * "${"), once. After an error *ini holds what came before it; free it all the same.
  */
 int ini_read_file(struct ini *ini, const char *path, struct hookbox_error *error);
 /* The same for a text; errors say NAME:LINE. */

@@ -15,7 +15,8 @@
 
 static const char *const provider_phases[] = {"before_call", "after_call", NULL};
 static const char *const tool_phases[] = {"before_execution", "after_execution", NULL};
-static const char *const session_phases[] = {"session_start", "session_update", "session_end", NULL};
+static const char *const session_phases[] = {"session_start", "session_update", "session_end",
+					     NULL};
 static const char *const no_phases[] = {NULL};
 
 static const struct {
@@ -62,18 +63,19 @@ static int set_command(const struct key_place *place, void *settings)
 	if (code)
 		return code;
 	if (text[0] == '-')
-		return key_error(place, "\"%s\" begins with a dash; name the command with its directory", text);
-	if (text[0] == '/' || !strchr(text, '/')) {
-		hook->command = strdup(text);
-		return hook->command ? 0 : error_no_memory(place->error);
-	}
-	if (!place->section->dir)
-		return key_error(place, "\"%s\" is relative, but there is no config file that it could be "
-				 "relative to; write it from / on", text);
-	while (!strncmp(text, "./", 2))
-		text += 2;
-	return asprintf(&hook->command, "%s/%s", place->section->dir, text) < 0 ?
-	       error_no_memory(place->error) : 0;
+		return key_error(place,
+				 "\"%s\" begins with a dash; name the command with its directory",
+				 text);
+	if (strcspn(text, " \t") < strcspn(text, "/"))
+		return key_error(
+			place,
+			"\"%s\" is not split at blanks; name one program here, and put what "
+			"follows it into args",
+			text);
+	if (strchr(text, '/') || text[0] == '~')
+		return key_path(place, text, &hook->command);
+	hook->command = strdup(text);
+	return hook->command ? 0 : error_no_memory(place->error);
 }
 
 static int set_args(const struct key_place *place, void *settings)
@@ -95,28 +97,16 @@ static int set_type(const struct key_place *place, void *settings)
 	if (code)
 		return code;
 	hook->type = hook_type_from(text);
-	return hook->type ? 0 : key_error(place, "\"%s\" is no type of hook; write provider, tool, session "
-					  "or eval", text);
+	return hook->type ? 0
+			  : key_error(place,
+				      "\"%s\" is no type of hook; write provider, tool, session "
+				      "or eval",
+				      text);
 }
 
-/* One or more phases, in one line or on several. */
 static int set_phases(const struct key_place *place, void *settings)
 {
-	struct config_hook *hook = settings;
-
-	for (size_t i = 0; i < place->key->n_items; i++) {
-		_cleanup_free_ char *copy = strdup(place->key->items[i]);
-		char *rest = copy, *phase;
-
-		if (!copy)
-			return error_no_memory(place->error);
-		while ((phase = strsep(&rest, ", \t")))
-			if (*phase)
-				strv_add(&hook->phases, phase);
-	}
-	if (!hook->phases.n)
-		return key_error(place, "the list is empty; name phases or remove the key");
-	return hook->phases.failed ? error_no_memory(place->error) : 0;
+	return key_words(place, &((struct config_hook *)settings)->phases);
 }
 
 static int set_mode(const struct key_place *place, void *settings)
@@ -146,64 +136,66 @@ static int set_sandbox(const struct key_place *place, void *settings)
 	return key_string(place, &((struct config_hook *)settings)->sandbox);
 }
 
-/* CAUSE, for all failures that on_error can loosen. */
-static int find_cause(const struct key_place *place, const char *word, cause_set *set)
+/* The bit of a failure's word. */
+static int find_cause(const struct key_place *place, const char *word, cause_set *bit)
 {
-	const char *words[16] = {NULL};
-	size_t n = 0;
+	const char *words[HOOKBOX_CAUSE_BAD_ANSWER + 1] = {NULL};
 
 	for (int cause = HOOKBOX_CAUSE_EXIT; cause <= HOOKBOX_CAUSE_BAD_ANSWER; cause++) {
-		words[n++] = hookbox_cause_name(cause);
-		if (!strcmp(words[n - 1], word)) {
-			*set = 1u << cause;
+		words[cause - HOOKBOX_CAUSE_EXIT] = hookbox_cause_name(cause);
+		if (!strcmp(hookbox_cause_name(cause), word)) {
+			*bit = 1u << cause;
 			return 0;
 		}
 	}
-	return near_error(place->error, -EINVAL, word, words, "%s: [hook %s] on_error: no such cause",
-			  place->key->where, place->section->name);
+	return near_error(place->error, -EINVAL, word, words,
+			  "%s: [hook %s] on_error: \"%s\" is no cause", place->key->where,
+			  place->section->name, word);
 }
 
-static int set_on_error_word(const struct key_place *place, char *word, cause_set *allow_on)
+/* "CAUSE:allow" or "CAUSE:deny"; *named are the causes that were there before. */
+static int set_on_error_cause(const struct key_place *place, const char *word, cause_set *named,
+			      cause_set *allow_on)
 {
-	char *verdict = strchr(word, ':');
-	cause_set set = 0;
-	int code = 0;
+	_cleanup_free_ char *cause = strndup(word, strcspn(word, ":"));
+	const char *verdict = word + strcspn(word, ":");
+	cause_set bit = 0;
+	int code;
 
-	if (verdict) {
-		*verdict++ = '\0';
-		code = find_cause(place, word, &set);
-	} else {
-		verdict = word;
-		for (int cause = HOOKBOX_CAUSE_EXIT; cause <= HOOKBOX_CAUSE_BAD_ANSWER; cause++)
-			set |= 1u << cause;
-	}
+	if (!cause)
+		return error_no_memory(place->error);
+	if (strcmp(verdict, ":allow") && strcmp(verdict, ":deny"))
+		return key_error(place,
+				 "\"%s\" is not understood; write deny, allow, or a list such as "
+				 "timeout:allow, lost:deny",
+				 word);
+	code = find_cause(place, cause, &bit);
 	if (code)
 		return code;
-	if (!strcmp(verdict, "allow"))
-		*allow_on |= set;
-	else if (!strcmp(verdict, "deny"))
-		*allow_on &= ~set;
-	else
-		return key_error(place, "\"%s\" is neither allow nor deny; write deny, allow, or a list such "
-				 "as timeout:allow, lost:deny", verdict);
+	if (*named & bit)
+		return key_error(place, "the cause %s stands twice; keep one of them", cause);
+	*named |= bit;
+	if (!strcmp(verdict, ":allow"))
+		*allow_on |= bit;
 	return 0;
 }
 
 static int set_on_error(const struct key_place *place, void *settings)
 {
 	struct config_hook *hook = settings;
-	int code = 0;
+	_cleanup_strv_ struct strv words = {0};
+	cause_set named = 0;
+	int code = key_words(place, &words);
 
-	for (size_t i = 0; i < place->key->n_items && !code; i++) {
-		_cleanup_free_ char *copy = strdup(place->key->items[i]);
-		char *rest = copy, *word;
-
-		if (!copy)
-			return error_no_memory(place->error);
-		while (!code && (word = strsep(&rest, ", \t")))
-			if (*word)
-				code = set_on_error_word(place, word, &hook->allow_on);
+	if (!code && words.n == 1 && !strcmp(words.v[0], "deny"))
+		return 0;
+	if (!code && words.n == 1 && !strcmp(words.v[0], "allow")) {
+		for (int cause = HOOKBOX_CAUSE_EXIT; cause <= HOOKBOX_CAUSE_BAD_ANSWER; cause++)
+			hook->allow_on |= 1u << cause;
+		return 0;
 	}
+	for (size_t i = 0; i < words.n && !code; i++)
+		code = set_on_error_cause(place, words.v[i], &named, &hook->allow_on);
 	return code;
 }
 
@@ -235,15 +227,17 @@ static int check_phases(const struct ini_section *section, struct config_hook *h
 			struct hookbox_error *error)
 {
 	const char *const *known = hook_type_phases(hook->type);
+	const struct key_place place = {section, key_named(section, "phases"), error};
 
 	if (hook->phases.n && !known[0])
-		return error_set(error, -EINVAL, "%s: [hook %s] phases: an %s hook has none; remove the key",
-				 section->where, hook->name, hook_type_name(hook->type));
+		return key_error(&place, "an %s hook has none; remove the key",
+				 hook_type_name(hook->type));
 	for (size_t i = 0; i < hook->phases.n; i++)
 		if (!among(hook->phases.v[i], known))
 			return near_error(error, -EINVAL, hook->phases.v[i], known,
-					  "%s: [hook %s] phases: a %s hook has no such phase", section->where,
-					  hook->name, hook_type_name(hook->type));
+					  "%s: [hook %s] phases: \"%s\" is no phase of a %s hook",
+					  place.key->where, hook->name, hook->phases.v[i],
+					  hook_type_name(hook->type));
 	if (!hook->phases.n)
 		for (; *known; known++)
 			strv_add(&hook->phases, *known);
@@ -256,7 +250,8 @@ static int complete_hook(const struct ini_section *section, struct config_hook *
 	if (!hook->command)
 		return key_missing(section, "command", "name the program to run", error);
 	if (!hook->type)
-		return key_missing(section, "hook", "write hook = provider, tool, session or eval", error);
+		return key_missing(section, "hook", "write hook = provider, tool, session or eval",
+				   error);
 	if (!hook->sandbox)
 		hook->sandbox = strdup("direct");
 	if (!hook->sandbox)
@@ -270,8 +265,10 @@ int config_read_hook(const struct ini_section *section, struct config_hook *hook
 	int code = 0;
 
 	if (!section->name || !config_name_ok(section->name))
-		return error_set(error, -EINVAL, "%s: [hook %s]: a hook's name is of letters, digits, _, . and "
-				 "-, up to 48", section->where, section->name ? section->name : "");
+		return error_set(error, -EINVAL,
+				 "%s: [hook %s]: a hook's name begins with a letter or a "
+				 "digit; write [hook NAME]",
+				 section->where, section->name ? section->name : "");
 	hook->name = strdup(section->name);
 	hook->where = strdup(section->where);
 	if (!hook->name || !hook->where)

@@ -28,14 +28,21 @@ int key_unknown(const struct key_place *place, const struct key_setter *setters)
 int key_missing(const struct ini_section *section, const char *key, const char *sentence,
 		struct hookbox_error *error);
 
+/* A section's key of that name, or NULL. */
+const struct ini_key *key_named(const struct ini_section *section, const char *name);
+
 /* The value of a key that may stand once; an error when it is empty or stands twice. */
 int key_scalar(const struct key_place *place, const char **value);
 int key_string(const struct key_place *place, char **value);
 int key_size(const struct key_place *place, uint64_t *value);
 /* Milliseconds between min and max. */
 int key_time(const struct key_place *place, int64_t min, int64_t max, int64_t *value);
-/* Every value and continuation line. */
+/* Every item. */
 int key_list(const struct key_place *place, struct strv *list);
+/* Every item, cut at commas and blanks; an error when there is none. */
+int key_words(const struct key_place *place, struct strv *words);
+/* A path of the host: absolute, or relative to the config file. */
+int key_path(const struct key_place *place, const char *text, char **path);
 /* The same, each NAME or NAME=value. */
 int key_env(const struct key_place *place, struct strv *list);
 /* Is this a name for a sandbox or a hook: [A-Za-z0-9][A-Za-z0-9_.-]{0,47}? */

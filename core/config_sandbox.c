@@ -4,21 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cleanup.h"
 #include "config_keys.h"
 #include "plugin.h"
-
-static int set_mode(const struct key_place *place, void *settings)
-{
-	struct config_sandbox *sandbox = settings;
-	int code = key_string(place, &sandbox->mode);
-
-	if (code)
-		return code;
-	if (!plugin_name_ok(sandbox->mode))
-		return key_error(place, "\"%s\" is no name of a backend; see `hookbox plugins list`",
-				 sandbox->mode);
-	return 0;
-}
 
 static int set_env(const struct key_place *place, void *settings)
 {
@@ -31,7 +19,8 @@ static int set_workdir(const struct key_place *place, void *settings)
 	int code = key_string(place, &sandbox->workdir);
 
 	if (!code && sandbox->workdir[0] != '/')
-		return key_error(place, "\"%s\" is not absolute; write the path in the sandbox from / on",
+		return key_error(place,
+				 "\"%s\" is not absolute; write the path in the sandbox from / on",
 				 sandbox->workdir);
 	return code;
 }
@@ -65,7 +54,6 @@ static int set_stderr_limit(const struct key_place *place, void *settings)
 }
 
 static const struct key_setter setters[] = {
-	{"mode", set_mode},
 	{"env", set_env},
 	{"workdir", set_workdir},
 	{"shell", set_shell},
@@ -75,64 +63,113 @@ static const struct key_setter setters[] = {
 	{0},
 };
 
-/*
- * Keeps a key for the backend. "MODE.key" counts for that mode alone, so that a section can hold
- * the keys of several and the mode be changed in one line.
- */
-static int keep_param(const struct key_place *place, struct config_sandbox *sandbox)
+static int read_mode(const struct ini_section *section, struct config_sandbox *sandbox,
+		     struct hookbox_error *error)
 {
-	const char *dot = strchr(place->key->key, '.');
-	struct ini_key param = *place->key;
-	struct ini_key *params;
+	const struct key_place place = {section, key_named(section, "mode"), error};
+	int code;
 
-	if (dot) {
-		size_t length = (size_t)(dot - place->key->key);
+	if (!place.key)
+		return key_missing(section, "mode", "name a backend, such as mode = docker_run",
+				   error);
+	code = key_string(&place, &sandbox->mode);
+	if (!code && !plugin_name_ok(sandbox->mode))
+		return key_error(&place,
+				 "\"%s\" is no name of a backend; see `hookbox plugins list`",
+				 sandbox->mode);
+	return code;
+}
 
-		if (strlen(sandbox->mode) != length || strncmp(sandbox->mode, place->key->key, length))
-			return 0;
-		param.key += length + 1;
-	}
-	for (size_t i = 0; i < sandbox->n_params; i++)
-		if (!strcmp(sandbox->params[i].key, param.key))
-			return key_error(place, "it stands at %s already; keep one of them",
-					 sandbox->params[i].where);
-	params = reallocarray(sandbox->params, sandbox->n_params + 1, sizeof(*params));
-	if (!params)
+/* ---- Keys that count for one mode alone ---- */
+
+/* *name is what the key counts as: the part of "MODE.key" behind the dot; NULL in other modes. */
+static int name_for_mode(const struct key_place *place, const char *mode, char **name)
+{
+	char *dot = strchr(place->key->key, '.');
+	_cleanup_free_ char *prefix = NULL;
+
+	*name = place->key->key;
+	if (!dot)
+		return 0;
+	prefix = strndup(place->key->key, (size_t)(dot - place->key->key));
+	if (!prefix)
 		return error_no_memory(place->error);
-	sandbox->params = params;
-	params[sandbox->n_params++] = param;
+	if (!plugin_name_ok(prefix) || !dot[1] || strchr(dot + 1, '.'))
+		return key_error(
+			place, "a key with a dot is MODE.KEY, for one mode alone; name the backend "
+			       "before the dot and its key behind it");
+	*name = strcmp(prefix, mode) ? NULL : dot + 1;
 	return 0;
+}
+
+/* Fills sandbox->params with the keys that count, under the names they count as. */
+static int take_keys(const struct ini_section *section, struct config_sandbox *sandbox,
+		     struct hookbox_error *error)
+{
+	sandbox->params = calloc(section->n_keys, sizeof(*sandbox->params));
+	if (!sandbox->params)
+		return error_no_memory(error);
+	for (size_t i = 0; i < section->n_keys; i++) {
+		struct ini_key key = section->keys[i];
+		const struct key_place place = {section, &key, error};
+		char *name;
+		int code = name_for_mode(&place, sandbox->mode, &name);
+
+		if (code)
+			return code;
+		if (!name)
+			continue;
+		key.key = name;
+		for (size_t k = 0; k < sandbox->n_params; k++)
+			if (!strcmp(sandbox->params[k].key, key.key))
+				return key_error(&place,
+						 "it stands at %s already; keep one of them",
+						 sandbox->params[k].where);
+		sandbox->params[sandbox->n_params++] = key;
+	}
+	return 0;
+}
+
+/* Takes the host's keys out of sandbox->params. */
+static int set_host_keys(const struct ini_section *section, struct config_sandbox *sandbox,
+			 struct hookbox_error *error)
+{
+	size_t kept = 0;
+	int code = 0;
+
+	for (size_t i = 0; i < sandbox->n_params && !code; i++) {
+		const struct key_place place = {section, &sandbox->params[i], error};
+		const struct key_setter *setter = key_find(setters, place.key->key);
+
+		if (setter)
+			code = setter->set(&place, sandbox);
+		else if (strcmp(place.key->key, "mode"))
+			sandbox->params[kept++] = sandbox->params[i];
+	}
+	sandbox->n_params = kept;
+	return code;
 }
 
 static int read_keys(const struct ini_section *section, struct config_sandbox *sandbox,
 		     struct hookbox_error *error)
 {
-	int code = 0;
+	int code = read_mode(section, sandbox, error);
 
-	for (size_t i = 0; i < section->n_keys && !code; i++) {
-		struct key_place place = {section, &section->keys[i], error};
-		const struct key_setter *setter = key_find(setters, place.key->key);
-
-		if (setter)
-			code = setter->set(&place, sandbox);
-	}
-	if (!code && !sandbox->mode)
-		code = key_missing(section, "mode", "name a backend, such as mode = docker_run", error);
-	for (size_t i = 0; i < section->n_keys && !code; i++) {
-		struct key_place place = {section, &section->keys[i], error};
-
-		if (!key_find(setters, place.key->key))
-			code = keep_param(&place, sandbox);
-	}
-	return code;
+	if (!code)
+		code = take_keys(section, sandbox, error);
+	return code ? code : set_host_keys(section, sandbox, error);
 }
 
 int config_read_sandbox(const struct ini_section *section, struct config_sandbox *sandbox,
 			struct hookbox_error *error)
 {
+	int code;
+
 	if (!section->name || !config_name_ok(section->name))
-		return error_set(error, -EINVAL, "%s: [sandbox %s]: a sandbox's name is of letters, digits, "
-				 "_, . and -, up to 48", section->where, section->name ? section->name : "");
+		return error_set(error, -EINVAL,
+				 "%s: [sandbox %s]: a sandbox's name begins with a letter or a "
+				 "digit; write [sandbox NAME]",
+				 section->where, section->name ? section->name : "");
 	sandbox->shell = true;
 	sandbox->name = strdup(section->name);
 	sandbox->where = strdup(section->where);
@@ -140,12 +177,14 @@ int config_read_sandbox(const struct ini_section *section, struct config_sandbox
 		sandbox->dir = strdup(section->dir);
 	if (!sandbox->name || !sandbox->where || (section->dir && !sandbox->dir))
 		return error_no_memory(error);
-	if (read_keys(section, sandbox, error))
-		return -EINVAL;
+	code = read_keys(section, sandbox, error);
+	if (code)
+		return code;
 	if (!strcmp(sandbox->name, "direct") && strcmp(sandbox->mode, "direct"))
-		return error_set(error, -EINVAL, "%s: [sandbox direct]: the name \"direct\" stands for no "
-				 "isolation; give a sandbox with mode = %s another name", section->where,
-				 sandbox->mode);
+		return error_set(error, -EINVAL,
+				 "%s: [sandbox direct]: the name \"direct\" stands for no "
+				 "isolation; give a sandbox with mode = %s another name",
+				 section->where, sandbox->mode);
 	return 0;
 }
 

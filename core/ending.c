@@ -249,7 +249,7 @@ static bool end_host_side(struct call *call)
 	if (!call->spawn.pid)
 		return true;
 	if ((call->sandbox->plugin->flags & SANDBOX_HOST_PROCESS) &&
-	    leftover_kill(call->id, false, call->spawn.pid, &error)) {
+	    leftover_kill(call->id, false, call->spawn.since_pid, &error)) {
 		result_set_cleanup_reason(call->result, "%s", error.message);
 		return false;
 	}

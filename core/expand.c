@@ -25,14 +25,23 @@ static int expand_variable(const char *inside, size_t size, struct buf *out,
 		standard += 2;
 	}
 	if (strchr(name, '=') || !env_entry_ok(name))
-		return error_set(error, -EINVAL, "\"${%.*s}\" names no environment variable; write $${ for a "
-				 "plain ${", (int)size, inside);
+		return error_set(error, -EINVAL,
+				 "\"${%.*s}\" names no environment variable; write $${ for a "
+				 "plain ${",
+				 (int)size, inside);
+	if (standard && strstr(standard, "${"))
+		return error_set(error, -EINVAL,
+				 "the default of ${%s:-...} holds another ${; one variable "
+				 "cannot stand inside another",
+				 name);
 	value = getenv(name);
 	if (standard && (!value || !value[0]))
 		value = standard;
 	if (!value)
-		return error_set(error, -EINVAL, "the environment variable %s is not set; set it, or write "
-				 "${%s:-default}", name, name);
+		return error_set(error, -EINVAL,
+				 "the environment variable %s is not set; set it, or write "
+				 "${%s:-default}",
+				 name, name);
 	buf_add_string(out, value);
 	return 0;
 }
@@ -54,8 +63,10 @@ int expand_text(const char *text, char **expanded, struct hookbox_error *error)
 		} else if (!strncmp(text, "${", 2)) {
 			end = strchr(text, '}');
 			if (!end)
-				return error_set(error, -EINVAL, "\"%s\" has no closing brace; write $${ for a "
-						 "plain ${", text);
+				return error_set(error, -EINVAL,
+						 "\"%s\" has no closing brace; write $${ for a "
+						 "plain ${",
+						 text);
 			code = expand_variable(text + 2, (size_t)(end - text - 2), &out, error);
 			if (code)
 				return code;

@@ -142,7 +142,8 @@ struct hookbox_call {
 struct hookbox_result {
 	enum hookbox_end end;
 	int status;			/* exit code or signal number */
-	int error_number;		/* NOT_STARTED: positive errno, 0 when unknown */
+	int error_number;		/* NOT_STARTED: ENOENT (no such command), EACCES (not executable),
+					 * ENOTDIR (no such workdir) ...; 0: it was the backend that failed */
 	char *message;			/* NULL, or one sentence: why it ended other than by itself */
 	enum hookbox_cleanup cleanup;
 	char *cleanup_reason;		/* NULL, or why cleanup is UNKNOWN */

@@ -6,7 +6,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,15 +19,16 @@
 /* How many pids in a row are looked at one by one before all of /proc is read instead. */
 #define NEAR_PIDS 512
 #define PASSES 200
-/* An execve() is over by then; what still has no environment was started without one. */
-#define UNSURE_PASSES 5
+/* For how many passes a process may be in doubt: an execve() is over by then. */
+#define DOUBT_PASSES 40
 #define PF_KTHREAD 0x00200000
 
 struct search {
 	const char *mark;	/* "HOOKBOX_CALL=..." */
 	size_t mark_size;	/* its length, with the NUL behind it unless it is a prefix */
-	unsigned int found;
-	unsigned int unsure;	/* in the middle of execve(): its environment cannot be read yet */
+	bool near;		/* only what was started since is looked at */
+	pid_t found;		/* one that bears the mark, and was killed */
+	pid_t in_doubt;		/* one whose environment cannot be read, or not yet */
 	pid_t stubborn;		/* one that we may not kill */
 };
 
@@ -39,42 +39,100 @@ static void pause_us(long us)
 	nanosleep(&pause, NULL);
 }
 
-/* Opens /proc/PID/NAME; -1 when it is gone or not ours to see. */
-static int open_proc(pid_t pid, const char *name)
+/* Reads the beginning of /proc/PID/NAME as a string. */
+static bool read_proc(pid_t pid, const char *name, char *text, size_t size)
 {
+	_cleanup_close_ int fd = -1;
 	char path[64];
-
-	snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
-	return open(path, O_RDONLY | O_CLOEXEC);
-}
-
-/* The fields of /proc/PID/stat behind the command's name, which may hold anything. */
-static bool read_stat(pid_t pid, char *state, unsigned int *flags, uint64_t *start)
-{
-	_cleanup_close_ int fd = open_proc(pid, "stat");
-	char text[1024];
-	char *fields;
 	ssize_t n;
 
+	snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return false;
-	n = read(fd, text, sizeof(text) - 1);
+	n = read(fd, text, size - 1);
 	if (n <= 0)
 		return false;
 	text[n] = '\0';
-	fields = strrchr(text, ')');
-	return fields && sscanf(fields + 1, " %c %*d %*d %*d %*d %*d %u %*u %*u %*u %*u %*u %*u %*d %*d "
-				"%*d %*d %*d %*d %" SCNu64, state, flags, start) == 3;
+	return true;
+}
+
+/* ---- /proc/PID/stat ---- */
+
+struct process_stat {
+	char state;
+	pid_t group;
+	unsigned int flags;
+	unsigned int threads;
+	uint64_t start;
+	uint64_t env_start;	/* where its environment is; 0 in the middle of execve() */
+	uint64_t env_end;
+};
+
+/* A field by its number in proc(5), from 3 on; `at` is behind the command's name. */
+static const char *stat_field(const char *at, int number)
+{
+	for (int i = 2; i < number; i++) {
+		at = strchr(at, ' ');
+		if (!at)
+			return "";
+		at++;
+	}
+	return at;
+}
+
+static bool read_stat(pid_t pid, struct process_stat *stat)
+{
+	char text[2048];
+	const char *fields;
+
+	if (!read_proc(pid, "stat", text, sizeof(text)))
+		return false;
+	fields = strrchr(text, ')');	/* the name in front of it may hold anything */
+	if (!fields)
+		return false;
+	stat->state = *stat_field(fields, 3);
+	stat->group = (pid_t)strtol(stat_field(fields, 5), NULL, 10);
+	stat->flags = (unsigned int)strtoul(stat_field(fields, 9), NULL, 10);
+	stat->threads = (unsigned int)strtoul(stat_field(fields, 20), NULL, 10);
+	stat->start = strtoull(stat_field(fields, 22), NULL, 10);
+	stat->env_start = strtoull(stat_field(fields, 50), NULL, 10);
+	stat->env_end = strtoull(stat_field(fields, 51), NULL, 10);
+	return true;
+}
+
+/* A process whose first thread has ended looks like a zombie while others run on. */
+static bool is_dead(const struct process_stat *stat)
+{
+	return (stat->state == 'Z' && stat->threads <= 1) || stat->state == 'X';
 }
 
 uint64_t process_start_time(pid_t pid)
 {
-	unsigned int flags;
-	uint64_t start;
-	char state;
+	struct process_stat stat;
 
-	return read_stat(pid, &state, &flags, &start) && state != 'Z' && state != 'X' ? start : 0;
+	return read_stat(pid, &stat) && !is_dead(&stat) ? stat.start : 0;
 }
+
+bool process_group_runs(pid_t group)
+{
+	DIR *proc = opendir("/proc");
+	struct dirent *entry;
+	bool runs = !proc;	/* not known to be gone */
+
+	while (proc && !runs && (entry = readdir(proc))) {
+		struct process_stat stat;
+
+		runs = isdigit((unsigned char)entry->d_name[0]) &&
+		       read_stat((pid_t)atoi(entry->d_name), &stat) && stat.group == group &&
+		       !is_dead(&stat);
+	}
+	if (proc)
+		closedir(proc);
+	return runs;
+}
+
+/* ---- Who bears the mark ---- */
 
 /* Is the mark in these bytes, behind a NUL: at the beginning of an entry? */
 static bool find_mark(const struct search *search, const char *bytes, size_t n)
@@ -89,7 +147,7 @@ static bool find_mark(const struct search *search, const char *bytes, size_t n)
 	return false;
 }
 
-enum bearing { BEARS_NOT, BEARS_MARK, BEARS_UNKNOWN };
+enum bearing { BEARS_NOT, BEARS_MARK, BEARS_MAYBE };
 
 /* Reads the environment in pieces that overlap, so that no mark is cut in two. */
 static enum bearing look_at_environment(const struct search *search, int fd)
@@ -106,7 +164,7 @@ static enum bearing look_at_environment(const struct search *search, int fd)
 		if (n < 0)
 			return BEARS_NOT;
 		if (n == 0)
-			return empty ? BEARS_UNKNOWN : BEARS_NOT;
+			return empty ? BEARS_MAYBE : BEARS_NOT;
 		empty = false;
 		have = kept + (size_t)n;
 		if (find_mark(search, bytes, have))
@@ -116,22 +174,39 @@ static enum bearing look_at_environment(const struct search *search, int fd)
 	}
 }
 
+/* An environment that is empty for good is the kernel's, a dead one's, or was made so. */
+static bool is_empty_for_good(pid_t pid)
+{
+	struct process_stat stat;
+
+	return !read_stat(pid, &stat) || is_dead(&stat) || (stat.flags & PF_KTHREAD) ||
+	       (stat.env_start && stat.env_start == stat.env_end);
+}
+
+/* Is a process that hides its environment this user's? (/proc/PID itself is root's then.) */
+static bool is_own(pid_t pid)
+{
+	char text[2048];
+	const char *uid;
+
+	if (!read_proc(pid, "status", text, sizeof(text)))
+		return false;
+	uid = strstr(text, "\nUid:\t");
+	return uid && strtoul(uid + strlen("\nUid:\t"), NULL, 10) == getuid();
+}
+
 static enum bearing look_at(const struct search *search, pid_t pid)
 {
-	_cleanup_close_ int fd = open_proc(pid, "environ");
+	_cleanup_close_ int fd = -1;
 	enum bearing bearing;
-	unsigned int flags;
-	uint64_t start;
-	char state;
+	char path[64];
 
+	snprintf(path, sizeof(path), "/proc/%d/environ", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
-		return BEARS_NOT;
+		return errno == EACCES && search->near && is_own(pid) ? BEARS_MAYBE : BEARS_NOT;
 	bearing = look_at_environment(search, fd);
-	/* An environment that is empty for good belongs to the kernel or to the dead. */
-	if (bearing == BEARS_UNKNOWN &&
-	    (!read_stat(pid, &state, &flags, &start) || (flags & PF_KTHREAD) || strchr("ZX", state)))
-		return BEARS_NOT;
-	return bearing;
+	return bearing == BEARS_MAYBE && is_empty_for_good(pid) ? BEARS_NOT : bearing;
 }
 
 /* Kills through a pidfd and looks again before: the pid may have become somebody else's. */
@@ -143,16 +218,20 @@ static void end_one(struct search *search, pid_t pid)
 	if (pid <= 1 || pid == getpid())
 		return;
 	bearing = look_at(search, pid);
-	search->unsure += bearing == BEARS_UNKNOWN;
+	if (bearing == BEARS_MAYBE)
+		search->in_doubt = pid;
 	if (bearing != BEARS_MARK)
 		return;
+	/* A thread has no pidfd of its own; its process is found as well. */
 	pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 	if (pidfd < 0 || look_at(search, pid) != BEARS_MARK)
 		return;
-	search->found++;
+	search->found = pid;
 	if (syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0) && errno == EPERM)
 		search->stubborn = pid;
 }
+
+/* ---- Looking ---- */
 
 /* The pid that was given out last, in this pid namespace; 0 when that cannot be read. */
 static pid_t last_pid(void)
@@ -190,15 +269,20 @@ static int end_all(struct search *search, struct hookbox_error *error)
 /* One look: at the processes made since, when these are few, else at all. */
 static int pass(struct search *search, pid_t since, struct hookbox_error *error)
 {
-	pid_t last = since > 0 ? last_pid() : 0;
+	pid_t seen = since;
 
-	search->found = search->unsure = 0;
-	search->stubborn = 0;
-	if (since <= 0 || last < since || last - since > NEAR_PIDS)
-		return end_all(search, error);
-	for (pid_t pid = since + 1; pid <= last; pid++)
-		end_one(search, pid);
-	return 0;
+	search->found = search->in_doubt = search->stubborn = 0;
+	search->near = since > 0;
+	while (search->near) {
+		pid_t last = last_pid();
+
+		if (last == seen)
+			return 0;
+		search->near = last > seen && last - since <= NEAR_PIDS;
+		while (search->near && seen < last)
+			end_one(search, ++seen);
+	}
+	return end_all(search, error);
 }
 
 int leftover_kill(const char *mark, bool prefix, pid_t since_pid, struct hookbox_error *error)
@@ -217,11 +301,16 @@ int leftover_kill(const char *mark, bool prefix, pid_t since_pid, struct hookbox
 			return code;
 		if (search.stubborn)
 			return error_set(error, -EPERM, "process %d is left of the call and may not be "
-					 "killed by this user", (int)search.stubborn);
-		if (!search.found && (!search.unsure || i >= UNSURE_PASSES))
+					 "killed by this user; end it as its owner",
+					 (int)search.stubborn);
+		if (!search.found && !search.in_doubt)
 			return 0;
+		if (!search.found && i >= DOUBT_PASSES)
+			return error_set(error, -EACCES, "process %d does not show its environment and may be "
+					 "left of the call; look at it", (int)search.in_doubt);
 		pause_us(i < 10 ? 200 : 5000);
 	}
-	return error_set(error, -EAGAIN, "the call's processes multiply faster than they can be killed; "
-			 "limit their number (pids_limit)");
+	return error_set(error, -EAGAIN, "what is left of the call (such as process %d) does not end, or "
+			 "multiplies faster than it can be killed; limit its number of processes",
+			 (int)search.found);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cleanup.h"
+#include "path.h"
 
 struct param_store {
 	void **blocks;
@@ -66,27 +67,6 @@ static int check_text(const struct reading *reading, const char *text)
 	return 0;
 }
 
-/* Skips "./" and "/" at the beginning, and cuts "/" and "/." from the end. */
-static char *join_path(const char *base, const char *path)
-{
-	char *joined;
-	size_t length;
-
-	while (!strncmp(path, "./", 2)) {
-		path += 2;
-		while (*path == '/')
-			path++;
-	}
-	if (!strcmp(path, "."))
-		path = "";
-	if (asprintf(&joined, "%s%s%s", base, *path && strcmp(base, "/") ? "/" : "", path) < 0)
-		return NULL;
-	length = strlen(joined);
-	while (length > 1 && joined[length - 1] == '/')
-		joined[--length] = '\0';
-	return joined;
-}
-
 static int read_path(const struct reading *reading, const char *text, const char **value)
 {
 	int code = check_text(reading, text);
@@ -96,7 +76,7 @@ static int read_path(const struct reading *reading, const char *text, const char
 	if (text[0] == '/') {
 		*value = store_keep(reading->store, strdup(text));
 	} else if (reading->base_dir) {
-		*value = store_keep(reading->store, join_path(reading->base_dir, text));
+		*value = store_keep(reading->store, path_join(reading->base_dir, text));
 	} else {
 		return error_set(reading->error, -EINVAL, "%s: the path \"%s\" is relative, but there is no "
 				 "config file that it could be relative to; write it from / on",

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "cleanup.h"
@@ -31,13 +32,15 @@ not_started(struct spawn_result *result, int error_number, const char *format, .
 
 /* ---- Finding the program ---- */
 
-/* 0: a file that we may execute; else ENOENT, EACCES ... */
+/* 0: a file that we may execute; else ENOENT, EACCES, EISDIR ... */
 static int check_program(int dirfd, const char *path)
 {
 	struct stat st;
 
 	if (fstatat(dirfd, path, &st, 0))
 		return errno;
+	if (S_ISDIR(st.st_mode))
+		return EISDIR;
 	if (!S_ISREG(st.st_mode))
 		return EACCES;
 	return faccessat(dirfd, path, X_OK, AT_EACCESS) ? errno : 0;
@@ -69,6 +72,27 @@ static int search_path(int dirfd, const char *name, const char *path, struct buf
 	}
 }
 
+static int no_program(const char *name, int code, struct spawn_result *result)
+{
+	switch (code) {
+	case ENOENT:
+		return not_started(result, code, strchr(name, '/') ?
+				   "there is no command \"%s\"; check its path" :
+				   "there is no command \"%s\" in PATH; install it or give its path",
+				   name);
+	case ENOTDIR:
+		return not_started(result, code, "there is no command \"%s\": a part of its path is a file "
+				   "and no directory; check its path", name);
+	case EISDIR:
+		return not_started(result, EACCES, "\"%s\" is a directory; name a command in it", name);
+	case EACCES:
+		return not_started(result, code, "\"%s\" is not executable; chmod +x it (and its file system "
+				   "must not be mounted noexec), or name another command", name);
+	default:
+		return not_started(result, code, "\"%s\" cannot be started: %s", name, strerror(code));
+	}
+}
+
 static int find_program(const struct spawn_request *request, int dirfd, struct buf *found,
 			struct spawn_result *result)
 {
@@ -84,31 +108,30 @@ static int find_program(const struct spawn_request *request, int dirfd, struct b
 	}
 	if (!code)
 		return found->failed ? not_started(result, ENOMEM, "out of memory") : 0;
-	if (code == EACCES)
-		return not_started(result, code, "\"%s\" is not executable; chmod +x it, or name another "
-				   "command", name);
-	if (code != ENOENT && code != ENOTDIR)
-		return not_started(result, code, "\"%s\" cannot be started: %s", name, strerror(code));
-	return not_started(result, ENOENT, strchr(name, '/') ?
-			   "there is no command \"%s\"; check its path" :
-			   "there is no command \"%s\" in PATH; install it or give its path", name);
+	return no_program(name, code, result);
 }
 
 static int open_directory(const char *path, int *fd, struct spawn_result *result)
 {
+	int code;
+
 	*fd = AT_FDCWD;
 	if (!path)
 		return 0;
 	*fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (*fd >= 0)
+	/* Opening asks for no permission on the directory itself; entering does. */
+	if (*fd >= 0 && !faccessat(*fd, ".", X_OK, AT_EACCESS))
 		return 0;
-	return not_started(result, errno, "the working directory \"%s\" cannot be entered: %s", path,
-			   strerror(errno));
+	code = errno;
+	cleanup_close(fd);
+	/* Never ENOENT or EACCES, which tell of the command. */
+	return not_started(result, ENOTDIR, "the working directory \"%s\" cannot be entered: %s; make it or "
+			   "name another", path, strerror(code));
 }
 
 /* ---- Pipes ---- */
 
-/* The child's ends must not be where its standard streams go. */
+/* No end may be where standard streams are expected: the child's, or our caller's that is closed. */
 static int lift_fd(int *fd)
 {
 	int lifted;
@@ -134,7 +157,7 @@ static int make_pipe(int *ours, int *theirs, bool we_write)
 	*theirs = fds[!we_write];
 	if (fcntl(*ours, F_SETFL, O_NONBLOCK | (we_write ? O_WRONLY : 0)))
 		return -errno;
-	return lift_fd(theirs);
+	return lift_fd(ours) ? -errno : lift_fd(theirs);
 }
 
 static bool has_stdin(const struct spawn_request *request)
@@ -163,7 +186,8 @@ static int fill_attributes(posix_spawnattr_t *attributes)
 {
 	sigset_t all, none;
 
-	sigfillset(&all);
+	/* sigfillset() leaves out two of the C library's own, which the process would then ignore. */
+	memset(&all, 0xff, sizeof(all));
 	sigemptyset(&none);
 	return posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK |
 					POSIX_SPAWN_SETPGROUP) ||
@@ -207,6 +231,29 @@ static int spawn_program(const struct spawn_request *request, const char *progra
 	return code;
 }
 
+static int not_executed(const char *program, int code, struct spawn_result *result)
+{
+	switch (code) {
+	case ENOEXEC:
+		return not_started(result, code, "\"%s\" is no program for this machine; give a script a "
+				   "#! line", program);
+	case E2BIG:
+		return not_started(result, code, "the arguments and environment of \"%s\" are too large; "
+				   "hand large data over by stdin", program);
+	case ENOENT:
+		return not_started(result, code, "the interpreter that \"%s\" asks for does not exist; "
+				   "check its #! line", program);
+	case EACCES:
+		return not_started(result, code, "\"%s\" or the interpreter that it asks for may not be "
+				   "executed; check their modes", program);
+	case EAGAIN:
+		return not_started(result, code, "\"%s\" cannot be started: too many processes; raise the "
+				   "limit of processes or end some", program);
+	default:
+		return not_started(result, code, "\"%s\" cannot be started: %s", program, strerror(code));
+	}
+}
+
 static int start_with_pipes(const struct spawn_request *request, const char *program, int dirfd,
 			    struct process *process, struct spawn_result *result)
 {
@@ -220,18 +267,31 @@ static int start_with_pipes(const struct spawn_request *request, const char *pro
 		code = spawn_program(request, program, dirfd, theirs, &process->pid);
 	for (int i = 0; i < 3; i++)
 		cleanup_close(&theirs[i]);
-	if (!code || result->end)
-		return -code;
-	if (code == ENOEXEC)
-		return not_started(result, code, "\"%s\" is no program for this machine; give a script a "
-				   "#! line", program);
-	if (code == E2BIG)
-		return not_started(result, code, "the arguments and environment of \"%s\" are too large; "
-				   "hand large data over by stdin", program);
-	if (code == ENOENT)
-		return not_started(result, code, "the interpreter that \"%s\" asks for does not exist; "
-				   "check its #! line", program);
-	return not_started(result, code, "\"%s\" cannot be started: %s", program, strerror(code));
+	return !code || result->end ? -code : not_executed(program, code, result);
+}
+
+/* Watches what was started. Only a process that is not there any more may go without an end. */
+static int open_pidfd(struct process *process, struct spawn_result *result)
+{
+	int code;
+
+	process->pidfd = (int)syscall(SYS_pidfd_open, process->pid, 0);
+	if (process->pidfd >= 0)
+		return 0;
+	code = errno;
+	if (code != ESRCH) {
+		kill(-process->pid, SIGKILL);
+		result->killed = true;
+		while (waitpid(process->pid, NULL, 0) < 0 && errno == EINTR)
+			;
+	}
+	result->end = SPAWN_LOST;
+	snprintf(result->message, sizeof(result->message), code == ESRCH ?
+		 "process %d was reaped by somebody else; do not ignore SIGCHLD and do not wait for "
+		 "foreign children" :
+		 "process %d was ended because it cannot be watched: %s; raise the limit of open files",
+		 (int)process->pid, strerror(code));
+	return -code;
 }
 
 int process_start(const struct spawn_request *request, struct process *process,
@@ -248,18 +308,9 @@ int process_start(const struct spawn_request *request, struct process *process,
 	code = find_program(request, dirfd, &program, result);
 	if (!code)
 		code = start_with_pipes(request, program.data, dirfd, process, result);
-	if (dirfd >= 0)
-		close(dirfd);
-	if (!code) {
-		process->pidfd = (int)syscall(SYS_pidfd_open, process->pid, 0);
-		if (process->pidfd < 0) {
-			code = -errno;
-			result->end = SPAWN_LOST;
-			snprintf(result->message, sizeof(result->message), "process %d was reaped by "
-				 "somebody else, or cannot be watched: %s; do not ignore SIGCHLD and do "
-				 "not wait for foreign children", (int)process->pid, strerror(errno));
-		}
-	}
+	cleanup_close(&dirfd);
+	if (!code)
+		code = open_pidfd(process, result);
 	if (code)
 		process_close(process);
 	return code;

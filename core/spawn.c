@@ -2,21 +2,18 @@
 #include "spawn.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <time.h>
-#include <unistd.h>
 
-#include "cleanup.h"
 #include "clock.h"
 #include "process.h"
 #include "pump.h"
 
 #define GRACE_MS 100
+/* The kernel cannot go through all process ids in this time. */
+#define SINCE_US 1000000
 
 /* ---- SIGPIPE, for this thread and only while it writes to pipes ---- */
 
@@ -60,6 +57,8 @@ void spawn_run(const struct spawn_request *request, struct spawn_result *result)
 		result->pid = process.pid;
 		result->started_us = clock_us();
 		pump_run(request, &process, result);
+		if (clock_us() - result->started_us < SINCE_US)
+			result->since_pid = process.pid;
 	} else if (result->end == SPAWN_LOST) {
 		result->pid = process.pid;
 	}
@@ -86,6 +85,7 @@ static int keep(void *data, const char *bytes, size_t n)
 
 void spawn_run_captured(const struct spawn_command *command, struct spawn_capture *capture)
 {
+	struct spawn_result *result = &capture->result;
 	struct keeper out = {&capture->out, &capture->out_total, command->limit};
 	struct keeper err = {&capture->err, &capture->err_total, command->limit};
 	const struct spawn_request request = {
@@ -101,11 +101,15 @@ void spawn_run_captured(const struct spawn_command *command, struct spawn_captur
 		.cancel_fd = -1,
 	};
 
-	spawn_run(&request, &capture->result);
-	if (capture->result.end == SPAWN_TIMED_OUT)
-		snprintf(capture->result.message, sizeof(capture->result.message),
-			 "\"%s\" had not ended after %lld ms", command->argv[0],
-			 (long long)command->timeout_ms);
+	spawn_run(&request, result);
+	if (result->end == SPAWN_TIMED_OUT) {
+		snprintf(result->message, sizeof(result->message), "\"%s\" had not ended after %lld ms",
+			 command->argv[0], (long long)command->timeout_ms);
+	} else if (result->end == SPAWN_EXITED && (capture->out.failed || capture->err.failed)) {
+		result->end = SPAWN_LOST;
+		snprintf(result->message, sizeof(result->message), "out of memory for the output of "
+			 "\"%s\"", command->argv[0]);
+	}
 }
 
 void spawn_capture_free(struct spawn_capture *capture)

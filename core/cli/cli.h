@@ -33,7 +33,7 @@ struct cli {
 	struct strv plugin_dirs;	/* --plugin-dir */
 	bool json;			/* --json */
 	struct strv operands;		/* arguments that are no options */
-	int status;			/* what the command is to return when cli_option() gives '?' */
+	int status;			/* to be returned when cli_option() gives '?' */
 	struct hookbox_error error;	/* the last sentence that cli_fail() said */
 };
 
@@ -116,7 +116,8 @@ struct hookbox *cli_open(struct cli *cli, const char *plugin_dir, struct hookbox
 /* The same; a failure is said, too. */
 struct hookbox *cli_open_or_fail(struct cli *cli);
 
-/* The plugin directories in search order. That there is no config file is fine, if none is named. */
+/* The plugin directories in search order. That there is no config file is fine, if none is
+ * named. */
 int cli_plugin_dirs(struct cli *cli, struct strv *dirs, struct hookbox_error *error);
 
 /* From now on SIGINT, SIGTERM and SIGHUP fire the returned object (NULL: no memory). */

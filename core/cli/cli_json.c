@@ -79,7 +79,8 @@ void json_put_text_if(struct buf *json, const char *key, const char *text)
 
 static void put_base64(struct buf *json, const unsigned char *bytes, size_t n)
 {
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	static const char digits[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 	buf_add_char(json, '"');
 	for (size_t i = 0; i < n; i += 3) {
@@ -111,6 +112,8 @@ void json_put_bytes(struct buf *json, const char *key, const char *bytes, size_t
 void json_put_raw(struct buf *json, const char *key, const char *text, size_t n)
 {
 	put_key(json, key);
+	while (n && strchr(" \t\r\n", text[n - 1]))
+		n--;
 	/* A line break in a JSON text is white space: inside a string it would be escaped. */
 	for (size_t i = 0; i < n; i++)
 		buf_add_char(json, text[i] == '\n' || text[i] == '\r' ? ' ' : text[i]);

@@ -39,8 +39,8 @@ static int print_right(struct cli *cli, const struct config *config)
 		json_put_int(&out, "sandboxes", (long long)config->n_sandboxes);
 		json_put_close(&out, '}');
 	} else {
-		buf_printf(&out, "%s is fine: %zu hook%s, %zu sandbox%s", config->path, config->n_hooks,
-			   config->n_hooks == 1 ? "" : "s", config->n_sandboxes,
+		buf_printf(&out, "%s is fine: %zu hook%s, %zu sandbox%s", config->path,
+			   config->n_hooks, config->n_hooks == 1 ? "" : "s", config->n_sandboxes,
 			   config->n_sandboxes == 1 ? "" : "es");
 	}
 	return cli_print(cli, &out);

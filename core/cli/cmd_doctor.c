@@ -63,7 +63,8 @@ static void examine_config(struct doctor *doctor, struct hookbox *box,
 		add_finding(doctor, SANDBOX_PROBE_FAILED, error->message, NULL);
 		return;
 	}
-	snprintf(what, sizeof(what), "%s and all that it names were loaded", host_config(box)->path);
+	snprintf(what, sizeof(what), "%s and all that it names were loaded",
+		 host_config(box)->path);
 	add_finding(doctor, SANDBOX_PROBE_OK, what, NULL);
 }
 
@@ -111,7 +112,8 @@ static void examine_sandboxes(struct doctor *doctor, struct hookbox *box)
 		doctor->name = config->sandboxes[i].name;
 		if (sandbox_probe(host_sandbox(box, doctor->name), PROBE_MS, add_finding, doctor) ==
 		    -ENOSYS)
-			add_finding(doctor, SANDBOX_PROBE_OK, "its backend has nothing to look at", NULL);
+			add_finding(doctor, SANDBOX_PROBE_OK, "its backend has nothing to look at",
+				    NULL);
 	}
 }
 
@@ -148,7 +150,7 @@ const struct cli_command cmd_doctor = {
 	.name = "doctor",
 	.summary = "Looks at the configuration, the plugins and what each sandbox needs",
 	.usage = "",
-	.help = "One line for each finding, with what to do about it. Exit codes: 0 nothing failed,\n"
-		"1 something failed, 2 bad usage.\n\n",
+	.help = "One line for each finding, with what to do about it. Exit codes: 0 nothing\n"
+		"failed, 1 something failed, 2 bad usage.\n\n",
 	.run = run_doctor,
 };

@@ -36,7 +36,7 @@ static int take_option(struct cli *cli, struct exec *exec, int option)
 	case OPT_ENV:
 		if (!env_entry_ok(optarg))
 			return cli_fail(cli, CLI_USAGE,
-					"--env %.*s is no name for a variable: use letters, digits and _",
+					"--env %.*s is no name: use letters, digits and _",
 					(int)strcspn(optarg, "="), optarg);
 		strv_add(&exec->env, optarg);
 		return CLI_OK;
@@ -132,7 +132,7 @@ static int report(struct cli *cli, const struct hookbox_result *result)
 
 	if (result->cleanup == HOOKBOX_CLEANUP_UNKNOWN)
 		cli_warn("something of the call may still run: %s",
-			 result->cleanup_reason ? result->cleanup_reason : "reason unknown");
+			 result->cleanup_reason ? result->cleanup_reason : "no reason given");
 	if (result->truncated)
 		cli_warn("output ended early: a process that held it was cut off");
 	/* The result says it all: there is no error besides. */
@@ -181,15 +181,15 @@ const struct cli_command cmd_exec = {
 	.name = "exec",
 	.summary = "Runs a command in a sandbox, with this stdin, stdout and stderr",
 	.usage = "--sandbox NAME [--] COMMAND [ARGUMENT]...",
-	.help = "Exit codes: the command's own; 2 bad usage, 124 its time was up, 125 hookbox or the\n"
-		"backend failed, 126 it is not executable, 127 there is no such command, 128+N ended by\n"
-		"signal N.\n\n"
-		"With --json nothing is streamed: stdout is one JSON object with the call's end, its\n"
-		"status, stdout, stderr, totals and durations. The exit code is the same.\n\n"
+	.help = "Exit codes: the command's own; 2 bad usage, 124 its time was up, 125 hookbox or\n"
+		"the backend failed, 126 it is not executable, 127 there is no such command,\n"
+		"128+N ended by signal N.\n\n"
+		"With --json nothing is streamed: stdout is one JSON object with the call's end,\n"
+		"its status, stdout, stderr, totals and durations. The exit code is the same.\n\n"
 		"      --sandbox NAME    a [sandbox NAME] of the configuration, or direct\n"
 		"      --env NAME[=VALUE]\n"
-		"                        set a variable for the command, or pass on this one's; may be\n"
-		"                        repeated\n"
+		"                        set a variable for the command, or pass on this\n"
+		"                        environment's; may be repeated\n"
 		"      --workdir DIR     the command's directory, absolute, in the box\n"
 		"      --timeout TIME    a number with ms, s, m or h (plain: ms); 0: none\n",
 	.run = run_exec,

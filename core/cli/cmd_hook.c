@@ -145,7 +145,8 @@ static void pass_on(const struct hookbox_decision *decision)
 		if (result->cleanup == HOOKBOX_CLEANUP_UNKNOWN)
 			cli_warn("something of hook \"%s\" may still run: %s",
 				 decision->outcomes[i].hook,
-				 result->cleanup_reason ? result->cleanup_reason : "reason unknown");
+				 result->cleanup_reason ? result->cleanup_reason :
+							  "no reason given");
 	}
 }
 
@@ -234,16 +235,16 @@ static int run_emit(struct cli *cli)
 	return decide(cli, &ask);
 }
 
-#define DECISION_HELP                                                                             \
-	"The event is a JSON object on stdin, such as {\"request\": {...}}. The decision is one line\n" \
-	"of JSON on stdout: \"allow\", \"enforced\", \"reason\", \"metadata\", \"hook\", \"cause\" ...\n"       \
-	"When hookbox itself fails, that line is a deny.\n\n"                                     \
-	"Exit codes: 0 allowed or enforced, 1 denied, 2 bad usage, 125 hookbox failed,\n"         \
+#define DECISION_HELP \
+	"The event is a JSON object on stdin, such as {\"request\": {...}}. The decision is\n" \
+	"one line of JSON on stdout: \"allow\", \"enforced\", \"reason\", \"metadata\",\n" \
+	"\"hook\", \"cause\" ... When hookbox itself fails, that line is a deny.\n\n" \
+	"Exit codes: 0 allowed or enforced, 1 denied, 2 bad usage, 125 hookbox failed,\n" \
 	"128+N ended by signal N.\n\n"
 
-#define VERBOSE_HELP                                                                            \
-	"  -v, --verbose         print also what each hook said and how its call ended; so does\n" \
-	"                        --json\n"
+#define VERBOSE_HELP \
+	"  -v, --verbose         print also what each hook said and how its call ended; so\n" \
+	"                        does --json\n"
 
 const struct cli_command cmd_run = {
 	.name = "run",

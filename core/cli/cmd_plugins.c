@@ -46,11 +46,13 @@ static json_t *json_from(const char *text)
  */
 static json_t *describe_file(const struct plugin_file *file)
 {
+	/* A person may name a file relative to where they are; the loader takes no such path. */
+	_cleanup_free_ char *absolute = realpath(file->path, NULL);
 	_cleanup_free_ char *text = NULL;
 	struct hookbox_error error = {0};
 	json_t *object;
 
-	if (!plugin_inspect(THIS_PROGRAM, file->path, &text, &error))
+	if (!plugin_inspect(THIS_PROGRAM, absolute ? absolute : file->path, &text, &error))
 		object = json_loads(text, 0, NULL);
 	else
 		object = json_pack("{s:o, s:o}", "name", json_from(file->name), "error",
@@ -126,9 +128,10 @@ static void print_entry(const json_t *entry, int names, int versions, int paths)
 	const char *error = text_of(entry, "error");
 	bool hidden = json_is_true(json_object_get(entry, "hidden"));
 
-	printf("%s%-*s %-*s %-*s %s%s%s%s\n", cli_colour(*error ? "\033[31m" : hidden ? "\033[2m" : ""),
-	       names, text_of(entry, "name"), versions, or_else(text_of(entry, "version"), "-"),
-	       paths, or_else(text_of(entry, "path"), BUILT_IN), hidden ? "(hidden) " : "",
+	printf("%s%-*s %-*s %-*s %s%s%s%s\n",
+	       cli_colour(*error ? "\033[31m" : hidden ? "\033[2m" : ""), names,
+	       text_of(entry, "name"), versions, or_else(text_of(entry, "version"), "-"), paths,
+	       or_else(text_of(entry, "path"), BUILT_IN), hidden ? "(hidden) " : "",
 	       *error ? "broken: " : "", *error ? error : text_of(entry, "summary"),
 	       cli_colour("\033[0m"));
 }
@@ -238,7 +241,8 @@ static json_t *find_backend(struct cli *cli, const char *name)
 	}
 	plugin_files_free(&files);
 	if (!found) {
-		near_error(&error, -ENOENT, name, strv_view(&names), "there is no backend \"%s\"", name);
+		near_error(&error, -ENOENT, name, strv_view(&names),
+			   "there is no backend \"%s\"", name);
 		cli_fail(cli, CLI_FAILED, "%s", error.message);
 	}
 	return found;
@@ -298,14 +302,16 @@ static int check_in_sandbox(struct cli *cli, struct check *check, const char *na
 	if (!sandbox)
 		return cli_fail(cli, CLI_FAILED, "no sandbox \"%s\" is configured", check->sandbox);
 	if (strcmp(mode, name))
-		return cli_fail(cli, CLI_FAILED, "sandbox \"%s\" has mode = %s: name one with mode = %s",
+		return cli_fail(cli, CLI_FAILED,
+				"sandbox \"%s\" has mode = %s: name one with mode = %s",
 				check->sandbox, mode, name);
 	check->kit.size = sizeof(check->kit);
 	check->kit.out = stdout;
 	check->kit.plugin_file = path;
 	failed = conformance_run(box, check->sandbox, &check->kit);
 	if (failed < 0)
-		return cli_fail(cli, CLI_FAILED, "the checks could not be run: %s", strerror(-failed));
+		return cli_fail(cli, CLI_FAILED, "the checks could not be run: %s",
+				strerror(-failed));
 	return failed ? CLI_NO : CLI_OK;
 }
 
@@ -357,6 +363,9 @@ static int run_check(struct cli *cli)
 		return cli->status;
 	if ((check.kit.tap || check.kit.full) && !check.sandbox)
 		return cli_fail(cli, CLI_USAGE, "--tap and --full need --sandbox");
+	if (cli->json && check.sandbox)
+		return cli_fail(cli, CLI_USAGE,
+				"with --sandbox it is --tap that programs can read");
 	check.file = cli->operands.v[0];
 	return check_backend(cli, &check);
 }
@@ -365,8 +374,8 @@ const struct cli_command cmd_plugins_list = {
 	.name = "plugins list",
 	.summary = "Lists the backends: name, version, file, what they are",
 	.usage = "",
-	.help = "Every plugin file is loaded in a child process. Broken ones are listed with their error,\n"
-		"and so are those that an earlier directory hides.\n\n",
+	.help = "Every plugin file is loaded in a child process. Broken ones are listed with\n"
+		"their error, and so are those that an earlier directory hides.\n\n",
 	.run = run_list,
 };
 
@@ -382,9 +391,10 @@ const struct cli_command cmd_plugins_check = {
 	.name = "plugins check",
 	.summary = "Checks a plugin file; with --sandbox, also how it behaves there",
 	.usage = "FILE.so",
-	.help = "FILE.so may also be \"direct\", which is built in. Exit codes: 0 all is well, 1 a check\n"
-		"failed, 2 bad usage, 125 it could not be checked.\n\n"
-		"      --sandbox NAME    run the conformance kit in this sandbox, of the plugin's mode\n"
+	.help = "FILE.so may also be \"direct\", which is built in. Exit codes: 0 all is well,\n"
+		"1 a check failed, 2 bad usage, 125 it could not be checked.\n\n"
+		"      --sandbox NAME    run the conformance kit in this sandbox, which has the\n"
+		"                        plugin's mode\n"
 		"      --tap             print the kit's results as TAP\n"
 		"      --full            run the kit's slow checks, too\n",
 	.run = run_check,

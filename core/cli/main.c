@@ -10,8 +10,9 @@
 #include "plugin.h"
 
 static const struct cli_command *const commands[] = {
-	&cmd_run,	   &cmd_emit,	      &cmd_exec,	&cmd_plugins_list, &cmd_plugins_info,
-	&cmd_plugins_check, &cmd_config_check, &cmd_config_show, &cmd_doctor,
+	&cmd_run, &cmd_emit, &cmd_exec,
+	&cmd_plugins_list, &cmd_plugins_info, &cmd_plugins_check,
+	&cmd_config_check, &cmd_config_show, &cmd_doctor,
 };
 
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -43,7 +44,7 @@ static int print_overview(const char *word)
 	fputs("Usage: hookbox COMMAND [OPTION]... [ARGUMENT]...\n"
 	      "Runs an AI agent's hooks and commands in sandboxes.\n\n", stdout);
 	print_commands(stdout, word);
-	fputs("\nhookbox COMMAND --help says more, and so does the manual page hookbox(1).\n", stdout);
+	fputs("\nhookbox COMMAND --help says more, and so does hookbox(1).\n", stdout);
 	return CLI_OK;
 }
 
@@ -92,7 +93,8 @@ static int run_group(struct cli *cli, char **words, int n)
 	if (n > 1 && (!strcmp(words[1], "--help") || !strcmp(words[1], "-h")))
 		return print_overview(words[0]);
 	if (n == 1)
-		return cli_fail(cli, CLI_USAGE, "what is to be done with the %s is missing", words[0]);
+		return cli_fail(cli, CLI_USAGE, "what is to be done with the %s is missing",
+				words[0]);
 	snprintf(name, sizeof(name), "%s %s", words[0], words[1]);
 	return unknown_command(cli, name);
 }
@@ -124,7 +126,8 @@ static int run_command(struct cli *cli, char **words, int n)
 
 	cli->command = find_command(words, n, &taken);
 	if (!cli->command)
-		return is_group(words[0]) ? run_group(cli, words, n) : unknown_command(cli, words[0]);
+		return is_group(words[0]) ? run_group(cli, words, n) :
+					    unknown_command(cli, words[0]);
 	cli->argv = words + taken - 1;
 	cli->argc = n - taken + 1;
 	optind = 0;

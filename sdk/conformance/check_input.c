@@ -162,7 +162,7 @@ static void workdir_missing(struct kit *kit)
 	struct hookbox_call call = {.workdir = "/kit/no such 'directory"};
 	_cleanup_result_ struct hookbox_result *result = KIT_CALL(kit, call, "pwd");
 
-	expect_not_started(kit, result, ENOENT, "no such 'directory");
+	expect_not_started(kit, result, ENOTDIR, "no such 'directory");
 }
 
 static void command_missing(struct kit *kit)

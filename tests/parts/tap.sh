@@ -41,3 +41,61 @@ need_engine()
 	fi
 	docker info >/dev/null 2>&1 || skip_all "no Docker engine answers"
 }
+
+# Lines of a comment in the output.
+tap_note()
+{
+	printf '%s\n' "$@" | sed 's/^/#   /'
+}
+
+# is GOT EXPECTED WHAT: one result, of equal texts.
+is()
+{
+	[ "$1" = "$2" ]
+	ok $? "$3"
+	[ "$1" = "$2" ] || tap_note "it is" "$1" "and not" "$2"
+}
+
+# like GOT PATTERN WHAT: one result, of a text and a pattern of the shell's.
+like()
+{
+	# shellcheck disable=SC2254 # it is a pattern
+	case $1 in
+	$2) ok 0 "$3" ;;
+	*)
+		ok 1 "$3"
+		tap_note "it is" "$1" "and not like" "$2"
+		;;
+	esac
+}
+
+# skip WHAT WHY: one result that is not to be had here.
+skip()
+{
+	tap_n=$((tap_n + 1))
+	echo "ok $tap_n - $1 # SKIP $2"
+}
+
+# Makes $dir, a directory that is gone when the test ends.
+tap_dir()
+{
+	dir=$(mktemp -d "${TMPDIR:-/tmp}/hookbox-test.XXXXXX") || exit 99
+	trap 'rm -rf "$dir"' EXIT
+	trap 'exit 99' INT TERM HUP
+}
+
+# wait_for WHAT COMMAND...: until the command succeeds, for at most 30 s; says so when it does not.
+wait_for()
+{
+	tap_what=$1
+	tap_tries=0
+	shift
+	until "$@"; do
+		tap_tries=$((tap_tries + 1))
+		if [ $tap_tries -gt 600 ]; then
+			tap_note "waited 30 s in vain for $tap_what"
+			return 1
+		fi
+		sleep 0.05
+	done
+}

@@ -198,7 +198,7 @@ static void test_a_missing_command_or_directory(void **state)
 		hookbox_result_free(r);
 		r = RUN(f.sandbox, (struct hookbox_call){.workdir = "/no/such"}, "pwd");
 		assert_int_equal(r->end, HOOKBOX_NOT_STARTED);
-		assert_int_equal(r->error_number, ENOENT);
+		assert_int_equal(r->error_number, ENOTDIR);
 		assert_contains(r->message, "/no/such");
 		hookbox_result_free(r);
 		close_sandbox(&f);

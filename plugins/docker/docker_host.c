@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: MIT */
+/* Asking the engine: what the extensions need, which may block. */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "docker.h"
+
+/* ---- Commands ---- */
+
+static void command_arg(const struct sandbox_plan_sink *sink, const char *arg)
+{
+	struct docker_command *command = sink->host_data;
+	char **argv = reallocarray(command->argv, command->n + 2, sizeof(*argv));
+
+	if (argv) {
+		command->argv = argv;
+		argv[command->n] = strdup(arg);
+		argv[command->n + 1] = NULL;
+	}
+	if (!argv || !argv[command->n])
+		command->failed = true;
+	else
+		command->n++;
+}
+
+/* What a plugin asks for itself has no environment of a call's. */
+static void command_env(const struct sandbox_plan_sink *sink, const char *assignment)
+{
+	((struct docker_command *)sink->host_data)->failed = true;
+}
+
+void docker_command_init(struct docker_command *command)
+{
+	*command = (struct docker_command){
+		.sink = {
+			.size = sizeof(command->sink),
+			.host_data = command,
+			.arg = command_arg,
+			.env = command_env,
+		},
+	};
+}
+
+void docker_command_free(struct docker_command *command)
+{
+	for (size_t i = 0; i < command->n; i++)
+		free(command->argv[i]);
+	free(command->argv);
+}
+
+int docker_command_run(const struct docker_cli *cli, const struct docker_command *command,
+		       int64_t timeout_ms, struct sandbox_command_result *result,
+		       char error[SANDBOX_ERROR_SIZE])
+{
+	const struct sandbox_command request = {
+		.size = sizeof(request),
+		.argv = (const char *const *)command->argv,
+		.timeout_ms = timeout_ms > 0 ? timeout_ms : 1,
+		.output_limit = 1024 * 1024,
+	};
+
+	*result = (struct sandbox_command_result){.size = sizeof(*result)};
+	if (command->failed) {
+		snprintf(error, SANDBOX_ERROR_SIZE, "out of memory");
+		return -ENOMEM;
+	}
+	return cli->table->run(cli->table, &request, result, error);
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* ---- Removing a container ---- */
+
+enum removal { GONE, GOING, STAYS };
+
+static enum removal remove_once(const struct docker_cli *cli, const struct docker_command *command,
+				int64_t timeout_ms, char error[SANDBOX_ERROR_SIZE])
+{
+	struct sandbox_command_result result;
+	enum removal removal = STAYS;
+
+	if (docker_command_run(cli, command, timeout_ms, &result, error))
+		return STAYS;
+	if (!result.timed_out && !result.signaled && result.status == 0)
+		removal = GONE;
+	else if (strcasestr(result.err, "no such container"))
+		removal = GONE;
+	else if (strstr(result.err, "already in progress"))
+		removal = GOING;
+	if (removal != GONE)
+		snprintf(error, SANDBOX_ERROR_SIZE, "the container was not removed: %.*s",
+			 (int)strcspn(result.err, "\r\n"),
+			 result.timed_out ? "the engine did not answer in time" : result.err);
+	cli->table->run_done(cli->table, &result);
+	return removal;
+}
+
+int docker_remove(const struct docker_cli *cli, const char *container, int64_t timeout_ms,
+		  char error[SANDBOX_ERROR_SIZE])
+{
+	const struct timespec pause = {.tv_nsec = 50 * 1000000};
+	int64_t deadline = now_ms() + timeout_ms;
+	struct docker_command command;
+	enum removal removal;
+
+	docker_command_init(&command);
+	command.failed = docker_args_remove(cli, container, &command.sink, error) != 0;
+	while ((removal = remove_once(cli, &command, deadline - now_ms(), error)) == GOING &&
+	       now_ms() < deadline)
+		nanosleep(&pause, NULL);
+	docker_command_free(&command);
+	return removal == GONE ? 0 : -EIO;
+}
+
+/* ---- Probing ---- */
+
+struct docker_probe docker_probe_begin(const struct docker_cli *cli,
+				       const struct docker_place *place, int64_t timeout_ms,
+				       const struct sandbox_probe_sink *sink)
+{
+	return (struct docker_probe){cli, place, sink, now_ms() + timeout_ms};
+}
+
+int64_t docker_probe_left_ms(const struct docker_probe *probe)
+{
+	return probe->deadline_ms - now_ms();
+}
+
+void docker_probe_report(const struct docker_probe *probe, uint32_t status, const char *remedy,
+			 const char *format, ...)
+{
+	char what[SANDBOX_ERROR_SIZE];
+	va_list values;
+
+	va_start(values, format);
+	vsnprintf(what, sizeof(what), format, values);
+	va_end(values);
+	probe->sink->finding(probe->sink, status, what, remedy);
+}
+
+/* What a finished command's result says, put as classify would get it. */
+static void judge_result(const struct docker_probe *probe,
+			 const struct sandbox_command_result *result, struct docker_failure *failure)
+{
+	const size_t edge = 4096;
+	const struct sandbox_process_end end = {
+		.size = sizeof(end),
+		.signaled = result->signaled,
+		.status = result->status,
+		.stdout_head = result->out,
+		.stdout_head_size = result->out_size < edge ? result->out_size : edge,
+		.stderr_tail = result->err + (result->err_size < edge ? 0 : result->err_size - edge),
+		.stderr_tail_size = result->err_size < edge ? result->err_size : edge,
+		.stdout_total = result->out_size,
+		.stderr_total = result->err_size,
+	};
+
+	if (result->timed_out) {
+		snprintf(failure->what, sizeof(failure->what), "the engine did not answer in time");
+		snprintf(failure->advice, sizeof(failure->advice), "look into the engine's log");
+	} else if (!docker_find_failure(probe->place, &end, failure)) {
+		snprintf(failure->what, sizeof(failure->what), "the CLI ended with status %d%s%.*s",
+			 result->status, result->err_size ? ": " : "",
+			 (int)strcspn(result->err, "\r\n"), result->err);
+		snprintf(failure->advice, sizeof(failure->advice), "run the same with the CLI by hand");
+	}
+}
+
+bool docker_probe_run(const struct docker_probe *probe, const struct docker_command *command,
+		      struct docker_failure *failure, int *status)
+{
+	const struct sandbox_host *table = probe->cli->table;
+	struct sandbox_command_result result;
+	char error[SANDBOX_ERROR_SIZE] = "";
+	bool well;
+
+	*failure = (struct docker_failure){0};
+	*status = -1;
+	if (docker_command_run(probe->cli, command, docker_probe_left_ms(probe), &result, error)) {
+		snprintf(failure->what, sizeof(failure->what), "%.600s", error);
+		snprintf(failure->advice, sizeof(failure->advice),
+			 "install the docker CLI, or set docker_path");
+		return false;
+	}
+	well = !result.timed_out && !result.signaled && result.status == 0;
+	if (!well)
+		judge_result(probe, &result, failure);
+	if (!result.timed_out && !result.signaled)
+		*status = result.status;
+	table->run_done(table, &result);
+	return well;
+}
+
+/* The first line that `CLI --version` prints, or NULL with a failure reported. */
+static char *cli_version(const struct docker_probe *probe)
+{
+	const struct sandbox_host *table = probe->cli->table;
+	struct sandbox_command_result result;
+	struct docker_command command;
+	char error[SANDBOX_ERROR_SIZE] = "";
+	char *version = NULL;
+
+	docker_command_init(&command);
+	command.sink.arg(&command.sink, probe->cli->path);
+	command.sink.arg(&command.sink, "--version");
+	if (docker_command_run(probe->cli, &command, docker_probe_left_ms(probe), &result, error)) {
+		docker_probe_report(probe, SANDBOX_PROBE_FAILED,
+				    "install the docker CLI, or set docker_path", "%s", error);
+	} else {
+		if (!result.timed_out && !result.signaled && result.status == 0)
+			version = strndup(result.out, strcspn(result.out, "\r\n"));
+		if (!version)
+			docker_probe_report(probe, SANDBOX_PROBE_FAILED, "set docker_path to a docker CLI",
+					    "\"%s --version\" fails", probe->cli->path);
+		table->run_done(table, &result);
+	}
+	docker_command_free(&command);
+	return version;
+}
+
+bool docker_probe_engine(const struct docker_probe *probe)
+{
+	struct docker_failure failure;
+	struct docker_command command;
+	struct docker_args args;
+	char *version = cli_version(probe);
+	int status;
+	bool answers;
+
+	if (!version)
+		return false;
+	docker_probe_report(probe, SANDBOX_PROBE_OK, NULL, "%s", version);
+	free(version);
+	docker_command_init(&command);
+	args = docker_args_begin(probe->cli, &command.sink);
+	docker_arg(&args, "ps");
+	docker_arg(&args, "--quiet");
+	answers = docker_probe_run(probe, &command, &failure, &status);
+	if (answers)
+		docker_probe_report(probe, SANDBOX_PROBE_OK, NULL, "the engine answers");
+	else
+		docker_probe_report(probe, SANDBOX_PROBE_FAILED, failure.advice, "%s", failure.what);
+	docker_command_free(&command);
+	return answers;
+}

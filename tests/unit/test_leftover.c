@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: MIT */
+/* Leftovers: what bears a mark is found and killed, and nothing else. */
+#include "spawning.h"
+
+#include <spawn.h>
+
+/* A process in a session of its own, as setsid(1) makes it. */
+static pid_t start_with(const char *program, const char *const *argv, const char *const *env)
+{
+	posix_spawnattr_t attributes;
+	pid_t pid;
+
+	posix_spawnattr_init(&attributes);
+	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID);
+	assert_int_equal(posix_spawn(&pid, program, NULL, &attributes, (char *const *)argv,
+				     (char *const *)env), 0);
+	posix_spawnattr_destroy(&attributes);
+	return pid;
+}
+
+static const char *const sleep_argv[] = {"sleep", "100", NULL};
+
+static pid_t start_stray(const char *variable)
+{
+	return start_with("/bin/sleep", sleep_argv, (const char *const[]){"A=1", variable, NULL});
+}
+
+/* How it ended: the signal, 0 when it had to be ended here. */
+static int end_stray(pid_t pid)
+{
+	int status;
+	pid_t ended = waitpid(pid, &status, WNOHANG);
+
+	if (!ended) {
+		kill(pid, SIGTERM);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_int_equal(WTERMSIG(status), SIGTERM);
+		return 0;
+	}
+	return WTERMSIG(status);
+}
+
+static void assert_clean(const char *mark, bool prefix, pid_t since)
+{
+	struct hookbox_error error = {0};
+
+	if (leftover_kill(mark, prefix, since, &error))
+		fail_msg("%s", error.message);
+}
+
+static void assert_killed(pid_t pid)
+{
+	assert_false(is_running(pid));
+	assert_int_equal(end_stray(pid), SIGKILL);
+}
+
+static void test_only_what_bears_the_mark(void **state)
+{
+	pid_t before = fork();
+	pid_t marked, other, longer, inside, unmarked;
+
+	if (!before)
+		_exit(0);
+	waitpid(before, NULL, 0);
+	marked = start_stray(SPAWN_MARK "=test-mark-1");
+	other = start_stray(SPAWN_MARK "=test-mark-2");
+	longer = start_stray(SPAWN_MARK "=test-mark-11");
+	inside = start_stray("X=" SPAWN_MARK "=test-mark-1");
+	unmarked = start_stray("B=2");
+	assert_clean("test-mark-1", false, before);
+	assert_killed(marked);
+	assert_int_equal(end_stray(other), 0);
+	assert_int_equal(end_stray(longer), 0);
+	assert_int_equal(end_stray(inside), 0);
+	assert_int_equal(end_stray(unmarked), 0);
+}
+
+static void test_a_prefix_takes_all_that_begin_with_it(void **state)
+{
+	pid_t one = start_stray(SPAWN_MARK "=test-owner-1");
+	pid_t two = start_stray(SPAWN_MARK "=test-owner-22");
+	pid_t other = start_stray(SPAWN_MARK "=test-own");
+
+	assert_clean("test-owner-", true, 0);
+	assert_killed(one);
+	assert_killed(two);
+	assert_int_equal(end_stray(other), 0);
+}
+
+static void test_nothing_to_find(void **state)
+{
+	assert_clean("test-nobody-has-this", false, 0);
+	assert_clean("test-nobody-has-this", true, 0);
+	assert_clean("test-nobody-has-this", false, getpid());
+}
+
+/* Pids came round: what was made since has lower ones than the process that made it. */
+static void test_a_pid_that_wraps(void **state)
+{
+	pid_t pid = start_stray(SPAWN_MARK "=test-wrap");
+
+	assert_clean("test-wrap", false, pid + 5000);
+	assert_killed(pid);
+}
+
+static void test_only_later_ones_are_looked_at(void **state)
+{
+	pid_t pid = start_stray(SPAWN_MARK "=test-since");
+
+	assert_clean("test-since", false, pid);
+	assert_int_equal(end_stray(pid), 0);
+}
+
+/* The environment is read in pieces; the mark may lie across their border, or far behind it. */
+static void test_a_mark_anywhere_in_a_large_environment(void **state)
+{
+	static char padding[40000];
+
+	for (size_t size = 8192 - 60; size < 8192 + 60; size += 3) {
+		size_t length = size == 8192 - 60 ? sizeof(padding) - 1 : size;
+		const char *const env[] = {padding, SPAWN_MARK "=test-large", "Z=1", NULL};
+		pid_t pid;
+
+		memset(padding, 'x', length);
+		padding[1] = '=';
+		padding[length] = '\0';
+		pid = start_with("/bin/sleep", sleep_argv, env);
+		assert_clean("test-large", false, pid - 1);
+		assert_killed(pid);
+	}
+}
+
+/* In the middle of execve() the environment is empty: no such moment is missed. */
+static void test_a_process_that_is_just_starting(void **state)
+{
+	for (int i = 0; i < 200; i++) {
+		_cleanup_run_ struct run run;
+		struct hookbox_error error = {0};
+
+		run_prepare(&run, SH("setsid sh -c 'exec sleep 100' >/dev/null 2>&1 </dev/null &"));
+		run.request.env = (const char *const[]){"PATH=/usr/bin:/bin", SPAWN_MARK "=test-start", NULL};
+		run_start(&run);
+		assert_exited(&run, 0);
+		assert_int_equal(leftover_kill("test-start", false, run.result.since_pid, &error), 0);
+	}
+	/* A scan of everything finds none either. */
+	for (int i = 0; i < 3; i++)
+		assert_clean("test-start", false, 0);
+}
+
+static void test_what_multiplies_is_caught(void **state)
+{
+	_cleanup_run_ struct run run;
+
+	run_prepare(&run, SH("setsid sh -c 'while :; do setsid sleep 20 & sleep 0.002; done' "
+			     ">/dev/null 2>&1 </dev/null & sleep 0.05"));
+	run.request.env = (const char *const[]){"PATH=/usr/bin:/bin", SPAWN_MARK "=test-multiply", NULL};
+	run_start(&run);
+	assert_exited(&run, 0);
+	assert_clean("test-multiply", false, run.result.since_pid);
+	assert_clean("test-multiply", false, 0);
+}
+
+static void test_an_empty_environment_is_no_doubt(void **state)
+{
+	const char *const env[] = {NULL};
+	pid_t pid = start_with("/bin/sleep", sleep_argv, env);
+
+	assert_clean("test-empty", false, pid - 1);
+	assert_int_equal(end_stray(pid), 0);
+}
+
+/* Runs in a child process of another user. */
+static int find_hidden(void)
+{
+	struct hookbox_error error = {0};
+	pid_t self = getpid();
+	pid_t hidden;
+	int code;
+
+	if (setresgid(65534, 65534, 65534) || setresuid(65534, 65534, 65534))
+		return 2;
+	/* Who changed its user cannot be looked into by others, and nor can its children. */
+	hidden = fork();
+	if (!hidden) {
+		pause();
+		_exit(0);
+	}
+	code = leftover_kill("test-hidden", false, self, &error);
+	kill(hidden, SIGKILL);
+	waitpid(hidden, NULL, 0);
+	return code == -EACCES && strstr(error.message, "does not show its environment") ? 0 : 1;
+}
+
+static void test_what_hides_its_environment_is_reported(void **state)
+{
+	pid_t pid;
+	int status;
+
+	if (geteuid())
+		skip();
+	pid = fork();
+	if (!pid)
+		_exit(find_hidden());
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static void test_never_ourselves(void **state)
+{
+	static const char self[] = "/proc/self/exe";
+	pid_t pid = start_with(self, (const char *const[]){self, "--bearing-the-mark", NULL},
+			       (const char *const[]){SPAWN_MARK "=test-self", NULL});
+	int status;
+
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static void *wait_to_be_told(void *data)
+{
+	pthread_mutex_lock(data);
+	pthread_mutex_unlock(data);
+	return NULL;
+}
+
+/* Bears the mark itself, with a thread that has a later pid. */
+static int bear_the_mark(void)
+{
+	pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+	struct hookbox_error error = {0};
+	pthread_t thread;
+	int code;
+
+	pthread_mutex_lock(&mutex);
+	pthread_create(&thread, NULL, wait_to_be_told, &mutex);
+	code = leftover_kill("test-self", false, getpid(), &error);
+	if (!code)
+		code = leftover_kill("test-self", false, 0, &error);
+	pthread_mutex_unlock(&mutex);
+	pthread_join(thread, NULL);
+	return code ? 1 : 0;
+}
+
+static void test_start_times_and_groups(void **state)
+{
+	pid_t pid = start_stray("B=2");
+
+	assert_true(process_start_time(getpid()) > 0);
+	assert_true(process_start_time(pid) >= process_start_time(getpid()));
+	assert_true(process_group_runs(pid));
+	assert_true(process_group_runs(getpgrp()));
+	kill(pid, SIGKILL);
+	/* A zombie runs no more, and nor does its group. */
+	wait_until(!is_running(pid));
+	assert_false(process_group_runs(pid));
+	waitpid(pid, NULL, 0);
+	assert_int_equal(process_start_time(pid), 0);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		engine_test(test_only_what_bears_the_mark),
+		engine_test(test_a_prefix_takes_all_that_begin_with_it),
+		engine_test(test_nothing_to_find),
+		engine_test(test_a_pid_that_wraps),
+		engine_test(test_only_later_ones_are_looked_at),
+		engine_test(test_a_mark_anywhere_in_a_large_environment),
+		engine_test(test_a_process_that_is_just_starting),
+		engine_test(test_what_multiplies_is_caught),
+		engine_test(test_an_empty_environment_is_no_doubt),
+		engine_test(test_what_hides_its_environment_is_reported),
+		engine_test(test_never_ourselves),
+		engine_test(test_start_times_and_groups),
+	};
+
+	if (argc > 1 && !strcmp(argv[1], "--bearing-the-mark"))
+		return bear_the_mark();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
