@@ -88,8 +88,11 @@ static const char *advise(const struct bwrap_run *run, const char *line)
 	if (says(line, "Can't mkdir") || says(line, "Can't create file"))
 		return "a place to mount on has to be there when it lies in a read-only directory: make it in "
 		       "rootfs, or choose another place";
-	if (says(line, "unexpected capabilities") || says(line, "Unexpected capabilities"))
+	if (says(line, "nexpected capabilities"))
 		return "run hookbox without extra capabilities";
+	if (says(line, "setpriv: "))
+		return "root has to become an ordinary user for a sandbox, and this container does not let it; "
+		       "run hookbox as an ordinary user";
 	if (says(line, "ulimit"))
 		return "a limit is already lower here: lower memory, or set 0";
 	return "run `hookbox doctor` to see what is missing";
