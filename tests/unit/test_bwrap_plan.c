@@ -291,9 +291,9 @@ static void good_values(void **state)
 
 /* ---- classify ---- */
 
-static struct sandbox_verdict verdict_on(int status, const char *out, const char *err)
+static struct sandbox_verdict verdict_of(const struct bwrap_run *run, int status, const char *out,
+					 const char *err)
 {
-	const struct bwrap_run run = plain_run();
 	const struct sandbox_process_end end = {
 		.size = sizeof(end),
 		.status = status,
@@ -310,8 +310,15 @@ static struct sandbox_verdict verdict_on(int status, const char *out, const char
 		.status = status,
 	};
 
-	bwrap_classify(&run, &end, &verdict);
+	bwrap_classify(run, &end, &verdict);
 	return verdict;
+}
+
+static struct sandbox_verdict verdict_on(int status, const char *out, const char *err)
+{
+	const struct bwrap_run run = plain_run();
+
+	return verdict_of(&run, status, out, err);
 }
 
 static void assert_not_started(const char *err, int error_number, const char *advice)
@@ -343,7 +350,22 @@ static void bwraps_words(void **state)
 			   "systempaths=unconfined");
 	assert_not_started("bwrap: Can't mkdir /x: Read-only file system\n", 0, "rootfs");
 	assert_not_started("bwrap: Unknown option --size\n", 0, "too old");
-	assert_not_started("setpriv: setresuid failed: Operation not permitted\n", 0, "setpriv");
+}
+
+/* They speak only where they take part. */
+static void the_helpers_words(void **state)
+{
+	static const char setpriv[] = "setpriv: setresuid failed: Operation not permitted\n";
+	static const char limits[] = "hookbox: 1: ulimit: error setting limit\n";
+	struct bwrap_run run = plain_run();
+
+	(void)state;
+	assert_int_equal(verdict_of(&run, 1, "", setpriv).end, SANDBOX_END_COMMAND);
+	assert_int_equal(verdict_of(&run, 125, "", limits).end, SANDBOX_END_COMMAND);
+	run.is_root = true;
+	run.memory = 1;
+	assert_int_equal(verdict_of(&run, 1, "", setpriv).end, SANDBOX_END_NOT_STARTED);
+	assert_int_equal(verdict_of(&run, 125, "", limits).end, SANDBOX_END_NOT_STARTED);
 }
 
 static void the_commands_words(void **state)
@@ -369,6 +391,7 @@ int main(void)
 		cmocka_unit_test(bad_lists),
 		cmocka_unit_test(good_values),
 		cmocka_unit_test(bwraps_words),
+		cmocka_unit_test(the_helpers_words),
 		cmocka_unit_test(the_commands_words),
 	};
 
