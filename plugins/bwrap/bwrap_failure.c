@@ -61,13 +61,14 @@ static const char *namespace_advice(const char *line)
 	if (read_setting("/proc/sys/kernel/unprivileged_userns_clone") == 0)
 		return "run `sysctl kernel.unprivileged_userns_clone=1` as root";
 	if (says(line, "ENOSPC") || read_setting("/proc/sys/user/max_user_namespaces") == 0)
-		return "there are as many as are allowed: run `sysctl user.max_user_namespaces=10000` as root";
+		return "there are as many as are allowed: run `sysctl "
+		       "user.max_user_namespaces=10000` as root";
 	if (read_setting("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == 1)
 		return "AppArmor forbids it: install the profile for bwrap, or run `sysctl "
 		       "kernel.apparmor_restrict_unprivileged_userns=0` as root";
 	return "in a container, start that with a seccomp profile that allows it (docker run "
-	       "--security-opt seccomp=unconfined --security-opt systempaths=unconfined); elsewhere see "
-	       "that kernel.unprivileged_userns_clone is 1 and user.max_user_namespaces is not 0";
+	       "--security-opt seccomp=unconfined --security-opt systempaths=unconfined); "
+	       "elsewhere see that kernel.unprivileged_userns_clone is 1 and user.max_user_namespaces is not 0";
 }
 
 static const char *advise(const struct bwrap_run *run, const char *line)
@@ -76,26 +77,31 @@ static const char *advise(const struct bwrap_run *run, const char *line)
 		const char *part;
 		const char *advice;
 	} known[] = {
-		{"oopback", "the network cannot be set up: AppArmor or a container's seccomp profile forbids "
-			    "it; allow it there, or set network = host"},
+		{"oopback",
+		 "the network cannot be set up: AppArmor or a container's seccomp profile forbids "
+		 "it; allow it there, or set network = host"},
 		{"mount proc on", "a container hides parts of /proc: start that with docker run "
 				  "--security-opt systempaths=unconfined"},
-		{"ake / slave", "a container forbids mounts: start that with docker run --security-opt "
-				"seccomp=unconfined --security-opt apparmor=unconfined"},
+		{"ake / slave",
+		 "a container forbids mounts: start that with docker run --security-opt "
+		 "seccomp=unconfined --security-opt apparmor=unconfined"},
 		{"Unknown option", "this bwrap is too old for it: install bubblewrap 0.8 or newer"},
-		{"Can't mkdir", "a place to mount on has to be there when it lies in a read-only directory: "
-				"make it in rootfs, or choose another place"},
-		{"Can't create file", "a place to mount a file on has to be there when it lies in a read-only "
-				      "directory: make it in rootfs, or choose another place"},
+		{"Can't mkdir",
+		 "a place to mount on has to be there when it lies in a read-only directory: "
+		 "make it in rootfs, or choose another place"},
+		{"Can't create file",
+		 "a place to mount a file on has to be there when it lies in a read-only "
+		 "directory: make it in rootfs, or choose another place"},
 		{"nexpected capabilities", "run hookbox without extra capabilities"},
-		{"setpriv: ", "root has to become an ordinary user for a sandbox, and this container does not "
-			      "let it; run hookbox as an ordinary user"},
+		{"setpriv: ",
+		 "root has to become an ordinary user for a sandbox, and this container does not "
+		 "let it; run hookbox as an ordinary user"},
 		{"ulimit", "a limit is already lower here: lower memory, or set it to 0"},
 	};
 
 	if (says(line, "find source path"))
-		return run->is_root ? "it has to be there, and user 65534 (or uid), whom root becomes for a "
-				      "sandbox, must be able to reach it" :
+		return run->is_root ? "it has to be there, and user 65534 (or uid), whom root becomes "
+				      "for a sandbox, must be able to reach it" :
 				      "correct the path in rootfs or binds";
 	for (size_t i = 0; i < N_ELEMENTS(known); i++)
 		if (says(line, known[i].part))
@@ -118,7 +124,8 @@ static bool explain_start(const char *line, size_t n, struct bwrap_failure *fail
 	return true;
 }
 
-static void explain_box(const struct bwrap_run *run, const char *line, struct bwrap_failure *failure)
+static void explain_box(const struct bwrap_run *run, const char *line,
+			struct bwrap_failure *failure)
 {
 	bool forbidden = is_about_namespaces(line);
 
@@ -171,5 +178,6 @@ void bwrap_classify(const void *instance, const struct sandbox_process_end *end,
 	verdict->end = SANDBOX_END_NOT_STARTED;
 	verdict->error_number = failure.error_number;
 	verdict->drop_stderr_tail = end->stderr_tail_size;
-	snprintf(verdict->message, sizeof(verdict->message), "%s; %s", failure.what, failure.advice);
+	snprintf(verdict->message, sizeof(verdict->message), "%s; %s", failure.what,
+		 failure.advice);
 }
