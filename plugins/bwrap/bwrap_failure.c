@@ -68,7 +68,8 @@ static const char *namespace_advice(const char *line)
 		       "kernel.apparmor_restrict_unprivileged_userns=0` as root";
 	return "in a container, start that with a seccomp profile that allows it (docker run "
 	       "--security-opt seccomp=unconfined --security-opt systempaths=unconfined); "
-	       "elsewhere see that kernel.unprivileged_userns_clone is 1 and user.max_user_namespaces is not 0";
+	       "elsewhere see that kernel.unprivileged_userns_clone is 1 and "
+	       "user.max_user_namespaces is not 0";
 }
 
 static const char *advise(const struct bwrap_run *run, const char *line)
@@ -100,8 +101,8 @@ static const char *advise(const struct bwrap_run *run, const char *line)
 	};
 
 	if (says(line, "find source path"))
-		return run->is_root ? "it has to be there, and user 65534 (or uid), whom root becomes "
-				      "for a sandbox, must be able to reach it" :
+		return run->is_root ? "it has to be there, and user 65534 (or uid), whom root "
+				      "becomes for a sandbox, must be able to reach it" :
 				      "correct the path in rootfs or binds";
 	for (size_t i = 0; i < N_ELEMENTS(known); i++)
 		if (says(line, known[i].part))
