@@ -18,7 +18,7 @@
 
 /* How many pids in a row are looked at one by one before all of /proc is read instead. */
 #define NEAR_PIDS 512
-#define PASSES 200
+#define PASSES 400
 /* For how many passes a process may be in doubt: an execve() is over by then. */
 #define DOUBT_PASSES 40
 #define PF_KTHREAD 0x00200000
@@ -27,6 +27,7 @@ struct search {
 	const char *mark;	/* "HOOKBOX_CALL=..." */
 	size_t mark_size;	/* its length, with the NUL behind it unless it is a prefix */
 	bool near;		/* only what was started since is looked at */
+	bool killed;		/* something was, in this pass or before */
 	pid_t found;		/* one that bears the mark, and was killed */
 	pid_t in_doubt;		/* one whose environment cannot be read, or not yet */
 	pid_t stubborn;		/* one that we may not kill */
@@ -65,7 +66,8 @@ struct process_stat {
 	unsigned int flags;
 	unsigned int threads;
 	uint64_t start;
-	uint64_t env_start;	/* where its environment is; 0 in the middle of execve() */
+	uint64_t code;		/* 0 until an execve() has set up what follows */
+	uint64_t env_start;
 	uint64_t env_end;
 };
 
@@ -96,6 +98,7 @@ static bool read_stat(pid_t pid, struct process_stat *stat)
 	stat->flags = (unsigned int)strtoul(stat_field(fields, 9), NULL, 10);
 	stat->threads = (unsigned int)strtoul(stat_field(fields, 20), NULL, 10);
 	stat->start = strtoull(stat_field(fields, 22), NULL, 10);
+	stat->code = strtoull(stat_field(fields, 26), NULL, 10);
 	stat->env_start = strtoull(stat_field(fields, 50), NULL, 10);
 	stat->env_end = strtoull(stat_field(fields, 51), NULL, 10);
 	return true;
@@ -180,7 +183,7 @@ static bool is_empty_for_good(pid_t pid)
 	struct process_stat stat;
 
 	return !read_stat(pid, &stat) || is_dead(&stat) || (stat.flags & PF_KTHREAD) ||
-	       (stat.env_start && stat.env_start == stat.env_end);
+	       (stat.code && stat.env_start && stat.env_start == stat.env_end);
 }
 
 /* Is a process that hides its environment this user's? (/proc/PID itself is root's then.) */
@@ -203,9 +206,13 @@ static enum bearing look_at(const struct search *search, pid_t pid)
 
 	snprintf(path, sizeof(path), "/proc/%d/environ", (int)pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 && errno == EACCES)
+		return search->near && is_own(pid) ? BEARS_MAYBE : BEARS_NOT;
+	/* The kernel's, gone, or on its way there: perhaps because we killed it. */
 	if (fd < 0)
-		return errno == EACCES && search->near && is_own(pid) ? BEARS_MAYBE : BEARS_NOT;
-	bearing = look_at_environment(search, fd);
+		bearing = errno == ESRCH && search->killed ? BEARS_MAYBE : BEARS_NOT;
+	else
+		bearing = look_at_environment(search, fd);
 	return bearing == BEARS_MAYBE && is_empty_for_good(pid) ? BEARS_NOT : bearing;
 }
 
@@ -218,15 +225,19 @@ static void end_one(struct search *search, pid_t pid)
 	if (pid <= 1 || pid == getpid())
 		return;
 	bearing = look_at(search, pid);
+	if (bearing == BEARS_MARK) {
+		/* A thread has no pidfd of its own; its process is found as well. */
+		pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+		if (pidfd < 0)
+			return;
+		bearing = look_at(search, pid);
+	}
 	if (bearing == BEARS_MAYBE)
 		search->in_doubt = pid;
 	if (bearing != BEARS_MARK)
 		return;
-	/* A thread has no pidfd of its own; its process is found as well. */
-	pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-	if (pidfd < 0 || look_at(search, pid) != BEARS_MARK)
-		return;
 	search->found = pid;
+	search->killed = true;
 	if (syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0) && errno == EPERM)
 		search->stubborn = pid;
 }
@@ -257,7 +268,8 @@ static int end_all(struct search *search, struct hookbox_error *error)
 	struct dirent *entry;
 
 	if (!proc)
-		return error_set(error, -errno, "/proc cannot be read to look for leftovers: %s; mount it",
+		return error_set(error, -errno,
+				 "/proc cannot be read to look for leftovers: %s; mount it",
 				 strerror(errno));
 	while ((entry = readdir(proc)))
 		if (isdigit((unsigned char)entry->d_name[0]))
@@ -300,17 +312,21 @@ int leftover_kill(const char *mark, bool prefix, pid_t since_pid, struct hookbox
 		if (code)
 			return code;
 		if (search.stubborn)
-			return error_set(error, -EPERM, "process %d is left of the call and may not be "
+			return error_set(error, -EPERM,
+					 "process %d is left of the call and may not be "
 					 "killed by this user; end it as its owner",
 					 (int)search.stubborn);
 		if (!search.found && !search.in_doubt)
 			return 0;
-		if (!search.found && i >= DOUBT_PASSES)
-			return error_set(error, -EACCES, "process %d does not show its environment and may be "
-					 "left of the call; look at it", (int)search.in_doubt);
+		if (!search.killed && i >= DOUBT_PASSES)
+			return error_set(error, -EACCES,
+					 "process %d does not show its environment and may be "
+					 "left of the call; look at it",
+					 (int)search.in_doubt);
 		pause_us(i < 10 ? 200 : 5000);
 	}
-	return error_set(error, -EAGAIN, "what is left of the call (such as process %d) does not end, or "
+	return error_set(error, -EAGAIN,
+			 "what is left of the call (such as process %d) does not end, or "
 			 "multiplies faster than it can be killed; limit its number of processes",
-			 (int)search.found);
+			 (int)(search.found ? search.found : search.in_doubt));
 }

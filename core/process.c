@@ -76,20 +76,28 @@ static int no_program(const char *name, int code, struct spawn_result *result)
 {
 	switch (code) {
 	case ENOENT:
-		return not_started(result, code, strchr(name, '/') ?
-				   "there is no command \"%s\"; check its path" :
-				   "there is no command \"%s\" in PATH; install it or give its path",
-				   name);
+		return not_started(
+			result, code,
+			strchr(name, '/')
+				? "there is no command \"%s\"; check its path"
+				: "there is no command \"%s\" in PATH; install it or give its path",
+			name);
 	case ENOTDIR:
-		return not_started(result, code, "there is no command \"%s\": a part of its path is a file "
-				   "and no directory; check its path", name);
+		return not_started(result, code,
+				   "there is no command \"%s\": a part of its path is a file "
+				   "and no directory; check its path",
+				   name);
 	case EISDIR:
-		return not_started(result, EACCES, "\"%s\" is a directory; name a command in it", name);
+		return not_started(result, EACCES, "\"%s\" is a directory; name a command in it",
+				   name);
 	case EACCES:
-		return not_started(result, code, "\"%s\" is not executable; chmod +x it (and its file system "
-				   "must not be mounted noexec), or name another command", name);
+		return not_started(result, code,
+				   "\"%s\" is not executable; chmod +x it (and its file system "
+				   "must not be mounted noexec), or name another command",
+				   name);
 	default:
-		return not_started(result, code, "\"%s\" cannot be started: %s", name, strerror(code));
+		return not_started(result, code, "\"%s\" cannot be started: %s", name,
+				   strerror(code));
 	}
 }
 
@@ -125,13 +133,15 @@ static int open_directory(const char *path, int *fd, struct spawn_result *result
 	code = errno;
 	cleanup_close(fd);
 	/* Never ENOENT or EACCES, which tell of the command. */
-	return not_started(result, ENOTDIR, "the working directory \"%s\" cannot be entered: %s; make it or "
-			   "name another", path, strerror(code));
+	return not_started(result, ENOTDIR,
+			   "the working directory \"%s\" cannot be entered: %s; make it or "
+			   "name another",
+			   path, strerror(code));
 }
 
 /* ---- Pipes ---- */
 
-/* No end may be where standard streams are expected: the child's, or our caller's that is closed. */
+/* No end may be where a standard stream belongs: the child's, or one that our caller closed. */
 static int lift_fd(int *fd)
 {
 	int lifted;
@@ -186,11 +196,11 @@ static int fill_attributes(posix_spawnattr_t *attributes)
 {
 	sigset_t all, none;
 
-	/* sigfillset() leaves out two of the C library's own, which the process would then ignore. */
+	/* sigfillset() leaves out two of the C library's, which the process would then ignore. */
 	memset(&all, 0xff, sizeof(all));
 	sigemptyset(&none);
 	return posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK |
-					POSIX_SPAWN_SETPGROUP) ||
+							    POSIX_SPAWN_SETPGROUP) ||
 	       posix_spawnattr_setsigdefault(attributes, &all) ||
 	       posix_spawnattr_setsigmask(attributes, &none) ||
 	       posix_spawnattr_setpgroup(attributes, 0);
@@ -224,8 +234,8 @@ static int spawn_program(const struct spawn_request *request, const char *progra
 	if (!code)
 		code = fill_actions(&actions, dirfd, theirs);
 	if (!code)
-		code = posix_spawn(pid, program, &actions, &attributes, (char *const *)request->argv,
-				   (char *const *)request->env);
+		code = posix_spawn(pid, program, &actions, &attributes,
+				   (char *const *)request->argv, (char *const *)request->env);
 	posix_spawnattr_destroy(&attributes);
 	posix_spawn_file_actions_destroy(&actions);
 	return code;
@@ -235,22 +245,33 @@ static int not_executed(const char *program, int code, struct spawn_result *resu
 {
 	switch (code) {
 	case ENOEXEC:
-		return not_started(result, code, "\"%s\" is no program for this machine; give a script a "
-				   "#! line", program);
+		return not_started(result, code,
+				   "\"%s\" is no program for this machine; give a script a "
+				   "#! line",
+				   program);
 	case E2BIG:
-		return not_started(result, code, "the arguments and environment of \"%s\" are too large; "
-				   "hand large data over by stdin", program);
+		return not_started(result, code,
+				   "the arguments and environment of \"%s\" are too large; "
+				   "hand large data over by stdin",
+				   program);
 	case ENOENT:
-		return not_started(result, code, "the interpreter that \"%s\" asks for does not exist; "
-				   "check its #! line", program);
+		return not_started(result, code,
+				   "the interpreter that \"%s\" asks for does not exist; "
+				   "check its #! line",
+				   program);
 	case EACCES:
-		return not_started(result, code, "\"%s\" or the interpreter that it asks for may not be "
-				   "executed; check their modes", program);
+		return not_started(result, code,
+				   "\"%s\" or the interpreter that it asks for may not be "
+				   "executed; check their modes",
+				   program);
 	case EAGAIN:
-		return not_started(result, code, "\"%s\" cannot be started: too many processes; raise the "
-				   "limit of processes or end some", program);
+		return not_started(result, code,
+				   "\"%s\" cannot be started: too many processes; raise the "
+				   "limit of processes or end some",
+				   program);
 	default:
-		return not_started(result, code, "\"%s\" cannot be started: %s", program, strerror(code));
+		return not_started(result, code, "\"%s\" cannot be started: %s", program,
+				   strerror(code));
 	}
 }
 
@@ -261,8 +282,10 @@ static int start_with_pipes(const struct spawn_request *request, const char *pro
 	int code = -make_pipes(request, process, theirs);
 
 	if (code)
-		not_started(result, code, "no pipe to \"%s\" can be made: %s; raise the limit of open "
-			    "files", program, strerror(code));
+		not_started(result, code,
+			    "no pipe to \"%s\" can be made: %s; raise the limit of open "
+			    "files",
+			    program, strerror(code));
 	else
 		code = spawn_program(request, program, dirfd, theirs, &process->pid);
 	for (int i = 0; i < 3; i++)
@@ -286,10 +309,11 @@ static int open_pidfd(struct process *process, struct spawn_result *result)
 			;
 	}
 	result->end = SPAWN_LOST;
-	snprintf(result->message, sizeof(result->message), code == ESRCH ?
-		 "process %d was reaped by somebody else; do not ignore SIGCHLD and do not wait for "
-		 "foreign children" :
-		 "process %d was ended because it cannot be watched: %s; raise the limit of open files",
+	snprintf(result->message, sizeof(result->message),
+		 code == ESRCH ? "process %d was reaped by somebody else; do not ignore SIGCHLD "
+				 "and do not wait for foreign children"
+			       : "process %d was ended because it cannot be watched: %s; raise the "
+				 "limit of open files",
 		 (int)process->pid, strerror(code));
 	return -code;
 }

@@ -49,8 +49,17 @@ struct pump {
 	char source_chunk[CHUNK];
 };
 
-enum { WATCH_PID, WATCH_IN, WATCH_OUT, WATCH_ERR, WATCH_SOURCE, WATCH_RELAY_OUT, WATCH_RELAY_ERR,
-       WATCH_CANCEL, WATCH_COUNT };
+enum {
+	WATCH_PID,
+	WATCH_IN,
+	WATCH_OUT,
+	WATCH_ERR,
+	WATCH_SOURCE,
+	WATCH_RELAY_OUT,
+	WATCH_RELAY_ERR,
+	WATCH_CANCEL,
+	WATCH_COUNT
+};
 
 /* ---- Ending ---- */
 
@@ -68,8 +77,9 @@ static bool still_ours(struct pump *pump, siginfo_t *info)
 	if (!waitid(P_PIDFD, (id_t)pump->process->pidfd, info, WEXITED | WNOHANG | WNOWAIT))
 		return true;
 	set_lost(pump);
-	snprintf(pump->result->message, sizeof(pump->result->message), "process %d was reaped by "
-		 "somebody else; do not ignore SIGCHLD and do not wait for foreign children",
+	snprintf(pump->result->message, sizeof(pump->result->message),
+		 "process %d was reaped by somebody else; do not ignore SIGCHLD and do not wait "
+		 "for foreign children",
 		 (int)pump->process->pid);
 	return false;
 }
@@ -162,8 +172,9 @@ static void keep_time(struct pump *pump)
 	if (pump->signalled && !pump->ended && now >= pump->kill_us) {
 		if (pump->killing) {
 			set_lost(pump);
-			snprintf(pump->result->message, sizeof(pump->result->message), "process %d does "
-				 "not end although it was killed; it hangs in the kernel",
+			snprintf(pump->result->message, sizeof(pump->result->message),
+				 "process %d does not end although it was killed; it hangs in the "
+				 "kernel",
 				 (int)pump->process->pid);
 			return;
 		}
@@ -289,7 +300,8 @@ static void fill_poll(struct pump *pump, struct pollfd *fds)
 		if (relay_waiting(pump, i) < RELAY_HIGH)
 			fds[WATCH_OUT + i].fd = process->out[i];
 		/* Without events, poll() still tells of a reader that is gone. */
-		fds[WATCH_RELAY_OUT + i].fd = pump->ended && !relay_waiting(pump, i) ? -1 : pump->relay[i].fd;
+		fds[WATCH_RELAY_OUT + i].fd =
+			pump->ended && !relay_waiting(pump, i) ? -1 : pump->relay[i].fd;
 		fds[WATCH_RELAY_OUT + i].events = relay_waiting(pump, i) ? POLLOUT : 0;
 	}
 	/* What has ended by itself can only be cancelled while its output is not passed on. */
@@ -367,7 +379,7 @@ static bool finished(struct pump *pump)
 		return false;
 	if (!open && !waiting)
 		return true;
-	/* A slow reader of ours has the call's whole time; a stranger who holds a stream has not. */
+	/* A slow reader of ours has the call's whole time; a stranger with a stream has not. */
 	if (waiting && !pump->stopping && pump->result->end != SPAWN_LOST &&
 	    clock_us() < pump->request->deadline_us) {
 		pump->drain_us = earlier(clock_deadline_us(DRAIN_MS), pump->request->deadline_us);

@@ -49,8 +49,8 @@ void relay_open(struct relay *relay, int fd)
 }
 
 /*
- * A pipe that poll() calls writable takes PIPE_BUF bytes without waiting, once: stdout and stderr may
- * be the same one.
+ * A pipe that poll() calls writable takes PIPE_BUF bytes without waiting, once: stdout and stderr
+ * may be the same one.
  */
 static ssize_t write_piece(int fd, const char *bytes, size_t n)
 {
@@ -67,7 +67,8 @@ int relay_write(struct relay *relay, struct buf *waiting)
 	ssize_t written;
 
 	if (relay->kind == RELAY_SOCKET)
-		written = send(relay->fd, waiting->data, waiting->size, MSG_DONTWAIT | MSG_NOSIGNAL);
+		written =
+			send(relay->fd, waiting->data, waiting->size, MSG_DONTWAIT | MSG_NOSIGNAL);
 	else if (relay->kind == RELAY_IN_PIECES)
 		written = write_piece(relay->fd, waiting->data, waiting->size);
 	else

@@ -16,8 +16,8 @@ struct relay {
 /* For the caller's descriptor, -1 for none. Its flags stay as they are: others share them. */
 void relay_open(struct relay *relay, int fd);
 /*
- * Writes what waits, or some of it, after poll() has called relay->fd writable. 0, or negative errno
- * when nothing can be written to it any more: then relay->fd is -1. May raise SIGPIPE.
+ * Writes what waits, or some of it, after poll() has called relay->fd writable. 0, or negative
+ * errno when nothing can be written to it any more: then relay->fd is -1. May raise SIGPIPE.
  */
 int relay_write(struct relay *relay, struct buf *waiting);
 void relay_close(struct relay *relay);

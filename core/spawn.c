@@ -103,12 +103,13 @@ void spawn_run_captured(const struct spawn_command *command, struct spawn_captur
 
 	spawn_run(&request, result);
 	if (result->end == SPAWN_TIMED_OUT) {
-		snprintf(result->message, sizeof(result->message), "\"%s\" had not ended after %lld ms",
-			 command->argv[0], (long long)command->timeout_ms);
+		snprintf(result->message, sizeof(result->message),
+			 "\"%s\" had not ended after %lld ms", command->argv[0],
+			 (long long)command->timeout_ms);
 	} else if (result->end == SPAWN_EXITED && (capture->out.failed || capture->err.failed)) {
 		result->end = SPAWN_LOST;
-		snprintf(result->message, sizeof(result->message), "out of memory for the output of "
-			 "\"%s\"", command->argv[0]);
+		snprintf(result->message, sizeof(result->message),
+			 "out of memory for the output of \"%s\"", command->argv[0]);
 	}
 }
 

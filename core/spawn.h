@@ -17,16 +17,17 @@
 /* One output stream (index 0 is stdout, 1 is stderr). */
 struct spawn_stream {
 	/*
-	 * Takes what the process wrote. Returns 0 to go on, or SPAWN_STOP_*: LIMIT and CANCEL end the
-	 * process, DONE gives it done_grace_ms to end by itself. Afterwards it is still called while
-	 * output is drained; the first reason to stop counts, also when the process has ended since.
+	 * Takes what the process wrote. Returns 0 to go on, or SPAWN_STOP_*: LIMIT and CANCEL end
+	 * the process, DONE gives it done_grace_ms to end by itself. Afterwards it is still called
+	 * while output is drained; the first reason to stop counts, also when the process has ended
+	 * since.
 	 */
 	int (*consume)(void *data, const char *bytes, size_t n);
 	void *data;
-	/* Where `relay` goes, -1 for nowhere. The consumer adds to *relay; the engine writes it out,
-	 * never waiting for it and never changing its flags, and stops reading the process while more
-	 * than 64 KiB wait. What waits when the process ends has until the deadline. A broken out_fd
-	 * cancels. */
+	/* Where `relay` goes, -1 for nowhere. The consumer adds to *relay; the engine writes it
+	 * out, never waiting for it and never changing its flags, and stops reading the process
+	 * while more than 64 KiB wait. What waits when the process ends has until the deadline. A
+	 * broken out_fd cancels. */
 	int out_fd;
 	struct buf *relay;	/* required when out_fd >= 0 */
 };
@@ -70,22 +71,22 @@ struct spawn_result {
 	bool truncated;		/* a stream was still open 500 ms after the end, and was cut off */
 	bool group_gone;	/* no process of its group is left */
 	pid_t pid;		/* of the process; 0 when none was started */
-	pid_t since_pid;	/* for leftover_kill(): what it started has later pids; 0: not for sure */
+	pid_t since_pid;	/* what it started has later pids, for leftover_kill(); 0: unsure */
 	int64_t started_us;	/* monotonic */
 };
 
 /*
- * [any] Runs it to its end; always fills *result. TERM goes to the process group at the deadline, at
- * a cancel and at a stop; KILL after the grace to what is left of it, and only then the process is
- * reaped. When it ends by itself what is left of its group is killed before it is reaped. A stdin_fd
- * that cannot be read ends it as SPAWN_LOST: half an input must not look like a whole one. SIGPIPE
- * cannot reach the caller.
+ * [any] Runs it to its end; always fills *result. TERM goes to the process group at the deadline,
+ * at a cancel and at a stop; KILL after the grace to what is left of it, and only then the process
+ * is reaped. When it ends by itself what is left of its group is killed before it is reaped. A
+ * stdin_fd that cannot be read ends it as SPAWN_LOST: half an input must not look like a whole one.
+ * SIGPIPE cannot reach the caller.
  */
 void spawn_run(const struct spawn_request *request, struct spawn_result *result);
 
 /*
- * [any] Runs a command of the host's own (an end command, a plugin's host->run) with its output kept
- * up to `limit` bytes of each stream. The capture begins zeroed.
+ * [any] Runs a command of the host's own (an end command, a plugin's host->run) with its output
+ * kept up to `limit` bytes of each stream. The capture begins zeroed.
  */
 struct spawn_capture {
 	struct spawn_result result;
@@ -115,12 +116,12 @@ void spawn_capture_free(struct spawn_capture *capture);
 #define SPAWN_MARK "HOOKBOX_CALL"
 
 /*
- * [any] Kills every process (but this one) whose environment has SPAWN_MARK=mark (or, with `prefix`,
- * a value that begins with it), until none is left. A mark is at most 1000 bytes. With since_pid > 0
- * only processes that can have been created after that pid was are looked at, which makes it cheap
- * when there are none. Returns 0: none is left that can be seen; else negative errno with a sentence
- * (one that cannot be killed, one of this user that was made since and hides its environment, a
- * /proc that cannot be read).
+ * [any] Kills every process (but this one) whose environment has SPAWN_MARK=mark (or, with
+ * `prefix`, a value that begins with it), until none is left. A mark is at most 1000 bytes. With
+ * since_pid > 0 only processes that can have been created after that pid was are looked at, which
+ * makes it cheap when there are none. Returns 0: none is left that can be seen; else negative errno
+ * with a sentence (one that cannot be killed, one of this user that was made since and hides its
+ * environment, a /proc that cannot be read).
  */
 int leftover_kill(const char *mark, bool prefix, pid_t since_pid, struct hookbox_error *error);
 

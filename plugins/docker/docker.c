@@ -128,12 +128,13 @@ static int add_variable(struct docker_args *args, const char *entry, char error[
 	int length = (int)strcspn(entry, "=");
 
 	if (name_is_taken(entry, (size_t)length))
-		return docker_refuse(error, "the variable \"%.*s\" would change what the docker CLI does, "
-				     "which has to carry it where shell = none; leave it out, or use a box "
-				     "that has sh", length, entry);
+		return docker_refuse(error, "the variable \"%.*s\" would change what the docker "
+				     "CLI does, which has to carry it where shell = none; leave it "
+				     "out, or use a box that has sh", length, entry);
 	if (!docker_text_is_utf8(entry))
-		return docker_refuse(error, "the value of \"%.*s\" is not UTF-8, and docker would damage it "
-				     "where shell = none; use a box that has sh", length, entry);
+		return docker_refuse(error, "the value of \"%.*s\" is not UTF-8, and docker would "
+				     "damage it where shell = none; use a box that has sh",
+				     length, entry);
 	args->sink->env(args->sink, entry);
 	docker_arg(args, "--env=%.*s", length, entry);
 	return 0;
@@ -146,13 +147,14 @@ int docker_args_request(struct docker_args *args, const struct sandbox_plan_requ
 
 	for (const char *const *arg = request->argv; *arg; arg++)
 		if (!docker_text_is_utf8(*arg))
-			return docker_refuse(error, "an argument of the command is not UTF-8, and docker "
-					     "would damage it where shell = none; use a box that has sh");
+			return docker_refuse(error, "an argument of the command is not UTF-8, and "
+					     "docker would damage it where shell = none; use a box "
+					     "that has sh");
 	for (const char *const *entry = request->env; *entry && !code; entry++)
 		code = add_variable(args, *entry, error);
 	if (!code && request->cwd && !docker_text_is_utf8(request->cwd))
-		return docker_refuse(error, "the working directory is not UTF-8, and docker would damage it "
-				     "where shell = none; use a box that has sh");
+		return docker_refuse(error, "the working directory is not UTF-8, and docker would "
+				     "damage it where shell = none; use a box that has sh");
 	if (!code && request->cwd)
 		docker_arg(args, "--workdir=%s", request->cwd);
 	return code;
@@ -173,7 +175,8 @@ int docker_refuse(char error[SANDBOX_ERROR_SIZE], const char *format, ...)
 int docker_check_cli(const struct docker_cli *cli, char error[SANDBOX_ERROR_SIZE])
 {
 	if (cli->host && cli->context)
-		return docker_refuse(error, "docker_host and context both name an engine; keep one of them");
+		return docker_refuse(error, "docker_host and context both name an engine; keep one "
+				     "of them");
 	return 0;
 }
 
@@ -198,14 +201,15 @@ int docker_check_extra_args(const struct sandbox_list *extra_args, const char *c
 
 		/* A lone word would be taken for the image, and "-it" hides two options in one. */
 		if (strncmp(arg, "--", 2) || !arg[2] || arg[2] == '=')
-			return docker_refuse(error, "extra_args: \"%s\" is no long option; write each as one "
-					     "item --option or --option=value", arg);
+			return docker_refuse(error, "extra_args: \"%s\" is no long option; write "
+					     "each as one item --option or --option=value", arg);
 		if (option_is(arg, environment))
-			return docker_refuse(error, "extra_args: \"%s\" shows the value to every user of the "
-					     "machine; set env = NAME=VALUE instead", arg);
+			return docker_refuse(error, "extra_args: \"%s\" shows the value to every "
+					     "user of the machine; set env = NAME=VALUE instead",
+					     arg);
 		if (option_is(arg, refused))
-			return docker_refuse(error, "extra_args: \"%s\" would break how hookbox runs a call; "
-					     "remove it", arg);
+			return docker_refuse(error, "extra_args: \"%s\" would break how hookbox "
+					     "runs a call; remove it", arg);
 	}
 	return 0;
 }

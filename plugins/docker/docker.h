@@ -130,6 +130,8 @@ struct docker_probe docker_probe_begin(const struct docker_cli *cli,
 int64_t docker_probe_left_ms(const struct docker_probe *probe);
 void docker_probe_report(const struct docker_probe *probe, uint32_t status, const char *remedy,
 			 const char *format, ...) __attribute__((format(printf, 4, 5)));
+void docker_probe_report_failure(const struct docker_probe *probe,
+				 const struct docker_failure *failure, bool tolerable);
 /* Reports on the CLI and on whether the engine answers it; false: it is no use to look further. */
 bool docker_probe_engine(const struct docker_probe *probe);
 /* Runs a command; true when it exited with 0. Else `failure` tells why. */

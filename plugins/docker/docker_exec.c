@@ -27,7 +27,8 @@ static const struct sandbox_param params[] = {
 	{.key = "privileged", .type = SANDBOX_BOOL, .dflt = "no",
 	 .help = "Whether commands get all of the engine's privileges", AT(privileged)},
 	{.key = "extra_args", .type = SANDBOX_LIST,
-	 .help = "More options for the exec command", AT(extra_args), .metavar = "--OPTION[=VALUE]"},
+	 .help = "More options for the exec command", AT(extra_args),
+	 .metavar = "--OPTION[=VALUE]"},
 	DOCKER_CLI_PARAMS(docker_exec),
 };
 
@@ -93,7 +94,8 @@ static void docker_exec_classify(const void *instance, const struct sandbox_proc
 static void probe_call(const struct docker_probe *probe, const struct docker_exec *exec)
 {
 	static const char *const argv[] = {
-		"sh", "-c", "command -v grep >/dev/null && [ -r /proc/self/environ ] || exit 3", NULL,
+		"sh", "-c",
+		"command -v grep >/dev/null && [ -r /proc/self/environ ] || exit 3", NULL,
 	};
 	static const char *const none[] = {NULL};
 	const struct sandbox_plan_request request = {
@@ -113,15 +115,17 @@ static void probe_call(const struct docker_probe *probe, const struct docker_exe
 	command.failed = docker_exec_plan(exec, &request, &command.sink, error) != 0;
 	if (docker_probe_run(probe, &command, &failure, &status))
 		docker_probe_report(probe, SANDBOX_PROBE_OK, NULL,
-				    "commands start in the container %s, and it has sh", exec->container);
+				    "commands start in the container %s, and it has sh",
+				    exec->container);
 	else if (status == EXIT_NO_SWEEP)
 		docker_probe_report(probe, SANDBOX_PROBE_WARNING,
-				    "install grep there and mount /proc, or what calls leave is not found",
-				    "the container %s has no grep or no readable /proc", exec->container);
+				    "install grep there and mount /proc, or what calls leave is "
+				    "not found",
+				    "the container %s has no grep or no readable /proc",
+				    exec->container);
 	else
 		/* Without sh, calls still run where the sandbox says shell = none. */
-		docker_probe_report(probe, failure.error_number == ENOENT ? SANDBOX_PROBE_WARNING :
-				    SANDBOX_PROBE_FAILED, failure.advice, "%s", failure.what);
+		docker_probe_report_failure(probe, &failure, failure.error_number == ENOENT);
 	docker_command_free(&command);
 }
 

@@ -24,14 +24,15 @@ struct said {
 
 /* Lines that begin so are the CLI's whatever its exit code is, when nothing comes before them. */
 static const char *const sure_beginnings[] = {
-	"Error response from daemon: ", "Cannot connect to the Docker daemon", "error during connect: ",
-	"permission denied while trying to connect to the ", "Failed to initialize: ",
-	"unable to resolve docker endpoint: ", "Error: No such ", "Error: no such ", "[FATAL tini (",
+	"Error response from daemon: ", "Cannot connect to the Docker daemon",
+	"permission denied while trying to connect to the ", "error during connect: ",
+	"unable to resolve docker endpoint: ", "Failed to initialize: ",
+	"Error: No such ", "Error: no such ", "[FATAL tini (",
 };
 /* And so with an exit code that the CLI keeps for itself. */
 static const char *const likely_beginnings[] = {
-	"docker: ", "Error: ", "unknown flag: ", "unknown shorthand flag: ", "flag needs an argument",
-	"invalid argument \"", "invalid reference format",
+	"docker: ", "Error: ", "unknown flag: ", "unknown shorthand flag: ",
+	"flag needs an argument", "invalid argument \"", "invalid reference format",
 };
 /* An exec that could not be started is reported where its output would be. */
 static const char *const exec_beginnings[] = {
@@ -121,6 +122,8 @@ static bool find_break(struct said *said, int status)
 
 /* ---- What it means ---- */
 
+#define LOST_ADVICE "look into the engine's log, and run it again"
+
 /* The first sentence found decides. A %s in the advice is the image or the container. */
 static const struct meaning {
 	const char *sentence;
@@ -128,10 +131,10 @@ static const struct meaning {
 	uint32_t end;
 	int error_number;
 } meanings[] = {
-	{"error waiting for container", "look into the engine's log, and run it again", SANDBOX_END_LOST},
-	{": EOF", "look into the engine's log, and run it again", SANDBOX_END_LOST},
-	{"unexpected EOF", "look into the engine's log, and run it again", SANDBOX_END_LOST},
-	{"connection reset by peer", "look into the engine's log, and run it again", SANDBOX_END_LOST},
+	{"error waiting for container", LOST_ADVICE, SANDBOX_END_LOST},
+	{": EOF", LOST_ADVICE, SANDBOX_END_LOST},
+	{"unexpected EOF", LOST_ADVICE, SANDBOX_END_LOST},
+	{"connection reset by peer", LOST_ADVICE, SANDBOX_END_LOST},
 	{"Cannot connect to the Docker daemon",
 	 "start the Docker daemon, or set docker_host to one that runs"},
 	{"permission denied while trying to connect",
@@ -210,7 +213,7 @@ static void explain(const struct docker_place *place, const char *line,
 	snprintf(failure->advice, sizeof(failure->advice), meaning->advice, place->name);
 	if (failure->end == SANDBOX_END_LOST)
 		snprintf(failure->what, sizeof(failure->what),
-			 "the connection to the engine broke before the command's end was reported");
+			 "the connection to the engine broke before the command had ended");
 	else
 		copy_sentence(line, failure->what, sizeof(failure->what));
 }
@@ -276,8 +279,8 @@ static bool explain_command(const struct docker_place *place, const char *line,
 	failure->error_number = code;
 	snprintf(failure->advice, sizeof(failure->advice), "%s", advice);
 	if (code == ENOENT)
-		snprintf(failure->what, sizeof(failure->what), "there is no \"%s\" in the %s %s", name,
-			 place->kind, place->name);
+		snprintf(failure->what, sizeof(failure->what),
+			 "there is no \"%s\" in the %s %s", name, place->kind, place->name);
 	else
 		snprintf(failure->what, sizeof(failure->what), "\"%s\" in the %s %s %s", name,
 			 place->kind, place->name,
@@ -292,10 +295,11 @@ static bool find_killed_cli(const struct sandbox_process_end *end, struct docker
 	if (!end->signaled)
 		return false;
 	failure->end = SANDBOX_END_LOST;
-	snprintf(failure->what, sizeof(failure->what), "signal %d ended the docker CLI before it told how "
-		 "the command ended", end->status);
-	snprintf(failure->advice, sizeof(failure->advice), "see who sent it (short memory?), and run it "
-		 "again");
+	snprintf(failure->what, sizeof(failure->what),
+		 "signal %d ended the docker CLI before it told how the command ended",
+		 end->status);
+	snprintf(failure->advice, sizeof(failure->advice),
+		 "see who sent it (short memory?), and run it again");
 	return true;
 }
 
@@ -346,5 +350,6 @@ void docker_classify(const struct docker_place *place, const struct sandbox_proc
 	verdict->error_number = failure.error_number;
 	verdict->drop_stdout = failure.on_stdout;
 	verdict->drop_stderr_tail = failure.stderr_tail;
-	snprintf(verdict->message, sizeof(verdict->message), "%s; %s", failure.what, failure.advice);
+	snprintf(verdict->message, sizeof(verdict->message), "%s; %s", failure.what,
+		 failure.advice);
 }

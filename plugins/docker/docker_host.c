@@ -148,20 +148,31 @@ void docker_probe_report(const struct docker_probe *probe, uint32_t status, cons
 	probe->sink->finding(probe->sink, status, what, remedy);
 }
 
+void docker_probe_report_failure(const struct docker_probe *probe,
+				 const struct docker_failure *failure, bool tolerable)
+{
+	docker_probe_report(probe, tolerable ? SANDBOX_PROBE_WARNING : SANDBOX_PROBE_FAILED,
+			    failure->advice, "%s", failure->what);
+}
+
 /* What a finished command's result says, put as classify would get it. */
 static void judge_result(const struct docker_probe *probe,
-			 const struct sandbox_command_result *result, struct docker_failure *failure)
+			 const struct sandbox_command_result *result,
+			 struct docker_failure *failure)
 {
 	const size_t edge = 4096;
+	/* Where there is nothing to show, `inspect` shows an empty line. */
+	size_t out_size = strspn(result->out, "\n") == result->out_size ? 0 : result->out_size;
+	size_t err_cut = result->err_size < edge ? 0 : result->err_size - edge;
 	const struct sandbox_process_end end = {
 		.size = sizeof(end),
 		.signaled = result->signaled,
 		.status = result->status,
 		.stdout_head = result->out,
-		.stdout_head_size = result->out_size < edge ? result->out_size : edge,
-		.stderr_tail = result->err + (result->err_size < edge ? 0 : result->err_size - edge),
-		.stderr_tail_size = result->err_size < edge ? result->err_size : edge,
-		.stdout_total = result->out_size,
+		.stdout_head_size = out_size < edge ? out_size : edge,
+		.stderr_tail = result->err + err_cut,
+		.stderr_tail_size = result->err_size - err_cut,
+		.stdout_total = out_size,
 		.stderr_total = result->err_size,
 	};
 
@@ -172,7 +183,8 @@ static void judge_result(const struct docker_probe *probe,
 		snprintf(failure->what, sizeof(failure->what), "the CLI ended with status %d%s%.*s",
 			 result->status, result->err_size ? ": " : "",
 			 (int)strcspn(result->err, "\r\n"), result->err);
-		snprintf(failure->advice, sizeof(failure->advice), "run the same with the CLI by hand");
+		snprintf(failure->advice, sizeof(failure->advice),
+			 "run the same with the CLI by hand");
 	}
 }
 
@@ -220,7 +232,8 @@ static char *cli_version(const struct docker_probe *probe)
 		if (!result.timed_out && !result.signaled && result.status == 0)
 			version = strndup(result.out, strcspn(result.out, "\r\n"));
 		if (!version)
-			docker_probe_report(probe, SANDBOX_PROBE_FAILED, "set docker_path to a docker CLI",
+			docker_probe_report(probe, SANDBOX_PROBE_FAILED,
+					    "set docker_path to a docker CLI",
 					    "\"%s --version\" fails", probe->cli->path);
 		table->run_done(table, &result);
 	}
@@ -249,7 +262,7 @@ bool docker_probe_engine(const struct docker_probe *probe)
 	if (answers)
 		docker_probe_report(probe, SANDBOX_PROBE_OK, NULL, "the engine answers");
 	else
-		docker_probe_report(probe, SANDBOX_PROBE_FAILED, failure.advice, "%s", failure.what);
+		docker_probe_report_failure(probe, &failure, false);
 	docker_command_free(&command);
 	return answers;
 }

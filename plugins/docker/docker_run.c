@@ -40,14 +40,16 @@ struct docker_run {
 #define AT(member) .offset = offsetof(struct docker_run, member)
 
 static const struct sandbox_param params[] = {
-	{.key = "image", .type = SANDBOX_STRING, .flags = SANDBOX_PARAM_REQUIRED | SANDBOX_PARAM_WORD,
+	{.key = "image", .type = SANDBOX_STRING,
+	 .flags = SANDBOX_PARAM_REQUIRED | SANDBOX_PARAM_WORD,
 	 .help = "The image to make containers of", AT(image), .metavar = "IMAGE"},
 	{.key = "network", .type = SANDBOX_STRING, .flags = SANDBOX_PARAM_WORD, .dflt = "none",
 	 .help = "none, bridge, host, or a network's name", AT(network), .metavar = "NETWORK"},
 	{.key = "mounts", .type = SANDBOX_MOUNT_LIST,
 	 .help = "Host paths to show in the container, read-only unless :rw", AT(mounts)},
 	{.key = "user", .type = SANDBOX_STRING, .flags = SANDBOX_PARAM_WORD,
-	 .help = "Whom commands run as; else the image's own user", AT(user), .metavar = "USER[:GROUP]"},
+	 .help = "Whom commands run as; else the image's own user", AT(user),
+	 .metavar = "USER[:GROUP]"},
 	{.key = "memory", .type = SANDBOX_SIZE, .dflt = "512m",
 	 .help = "Limit of memory, swap included; 0 for none", AT(memory)},
 	{.key = "cpus", .type = SANDBOX_STRING, .flags = SANDBOX_PARAM_WORD,
@@ -62,7 +64,8 @@ static const struct sandbox_param params[] = {
 	{.key = "new_privileges", .type = SANDBOX_BOOL, .dflt = "no",
 	 .help = "Whether setuid programs and the like may gain privileges", AT(new_privileges)},
 	{.key = "cap_add", .type = SANDBOX_LIST,
-	 .help = "Capabilities to keep; all others are dropped", AT(cap_add), .metavar = "CAPABILITY"},
+	 .help = "Capabilities to keep; all others are dropped", AT(cap_add),
+	 .metavar = "CAPABILITY"},
 	{.key = "devices", .type = SANDBOX_LIST,
 	 .help = "Devices of the host to show in the container", AT(devices),
 	 .metavar = "HOST[:BOX[:rwm]]"},
@@ -102,16 +105,18 @@ static bool is_decimal(const char *text)
 static int check_limits(const struct docker_run *run, char error[SANDBOX_ERROR_SIZE])
 {
 	if (run->memory && run->memory < MEMORY_LEAST)
-		return docker_refuse(error, "memory: %" PRIu64 " bytes are too few for a container; write 6m "
-				     "or more, or 0 for no limit", run->memory);
+		return docker_refuse(error, "memory: %" PRIu64 " bytes are too few for a "
+				     "container; write 6m or more, or 0 for no limit", run->memory);
 	if (run->memory > INT64_MAX || run->pids_limit > INT32_MAX)
 		return docker_refuse(error, "%s: the number is too large; write 0 for no limit",
 				     run->memory > INT64_MAX ? "memory" : "pids_limit");
 	if (run->cpus && !is_decimal(run->cpus))
-		return docker_refuse(error, "cpus: \"%s\" is no number of processors; write one such as 1.5",
-				     run->cpus);
-	if (strcmp(run->pull, "never") && strcmp(run->pull, "missing") && strcmp(run->pull, "always"))
-		return docker_refuse(error, "pull: \"%s\" is none of never, missing and always", run->pull);
+		return docker_refuse(error, "cpus: \"%s\" is no number of processors; write one "
+				     "such as 1.5", run->cpus);
+	if (strcmp(run->pull, "never") && strcmp(run->pull, "missing") &&
+	    strcmp(run->pull, "always"))
+		return docker_refuse(error, "pull: \"%s\" is none of never, missing and always",
+				     run->pull);
 	return 0;
 }
 
@@ -121,11 +126,12 @@ static int check_mounts(const struct docker_run *run, char error[SANDBOX_ERROR_S
 		const struct sandbox_mount *mount = &run->mounts.v[i];
 
 		if (!docker_text_is_utf8(mount->host_path) || !docker_text_is_utf8(mount->box_path))
-			return docker_refuse(error, "mounts: \"%s\" is not UTF-8, and docker would damage it; "
-					     "rename it", mount->host_path);
+			return docker_refuse(error, "mounts: \"%s\" is not UTF-8, and docker would "
+					     "damage it; rename it", mount->host_path);
 		if (!strcmp(mount->box_path, "/"))
-			return docker_refuse(error, "mounts: nothing can be mounted on the container's /; "
-					     "write another path behind \"%s:\"", mount->host_path);
+			return docker_refuse(error, "mounts: nothing can be mounted on the "
+					     "container's /; write another path behind \"%s:\"",
+					     mount->host_path);
 	}
 	for (size_t i = 0; i < run->tmpfs.n; i++) {
 		const char *path = run->tmpfs.v[i];
@@ -136,8 +142,9 @@ static int check_mounts(const struct docker_run *run, char error[SANDBOX_ERROR_S
 		if (path[0] != '/' || !docker_text_is_utf8(path) ||
 		    (options && (!options[1] || options[1 + strspn(options + 1,
 			"abcdefghijklmnopqrstuvwxyz0123456789=,")])))
-			return docker_refuse(error, "tmpfs: \"%s\" is neither PATH nor PATH:OPTION,...; write "
-					     "one such as /tmp:size=64m,exec, or none", path);
+			return docker_refuse(error,
+					     "tmpfs: \"%s\" is neither PATH nor PATH:OPTION,...; "
+					     "write one such as /tmp:size=64m,exec, or none", path);
 	}
 	return 0;
 }
@@ -147,20 +154,21 @@ static int check_lists(const struct docker_run *run, char error[SANDBOX_ERROR_SI
 	for (size_t i = 0; i < run->cap_add.n; i++)
 		if (run->cap_add.v[i][strspn(run->cap_add.v[i],
 				"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_")])
-			return docker_refuse(error, "cap_add: \"%s\" is no name of a capability; write one "
-					     "such as NET_RAW", run->cap_add.v[i]);
+			return docker_refuse(error, "cap_add: \"%s\" is no name of a capability; "
+					     "write one such as NET_RAW", run->cap_add.v[i]);
 	for (size_t i = 0; i < run->devices.n; i++)
 		if (run->devices.v[i][0] != '/' && !strchr(run->devices.v[i], '='))
-			return docker_refuse(error, "devices: \"%s\" is neither a path nor VENDOR/CLASS=NAME; "
-					     "write one such as /dev/fuse", run->devices.v[i]);
+			return docker_refuse(error, "devices: \"%s\" is neither a path nor "
+					     "VENDOR/CLASS=NAME; write one such as /dev/fuse",
+					     run->devices.v[i]);
 	for (size_t i = 0; i < run->labels.n; i++) {
 		const char *label = run->labels.v[i];
 
 		if (label[0] == '=' || !strchr(label, '='))
 			return docker_refuse(error, "labels: \"%s\" is no KEY=VALUE", label);
 		if (!strncmp(label, "hookbox.", 8))
-			return docker_refuse(error, "labels: \"%s\": keys that begin with hookbox. are "
-					     "hookbox's own; use another", label);
+			return docker_refuse(error, "labels: \"%s\": keys that begin with hookbox. "
+					     "are hookbox's own; use another", label);
 	}
 	return 0;
 }
@@ -442,13 +450,15 @@ static bool probe_image(const struct docker_probe *probe, const struct docker_ru
 	docker_arg(&args, "%s", run->image);
 	there = docker_probe_run(probe, &command, &failure, &status);
 	if (there)
-		docker_probe_report(probe, SANDBOX_PROBE_OK, NULL, "the image %s is there", run->image);
+		docker_probe_report(probe, SANDBOX_PROBE_OK, NULL,
+				    "the image %s is there", run->image);
 	else if (strcmp(run->pull, "never"))
 		docker_probe_report(probe, SANDBOX_PROBE_WARNING,
-				    "the first call has to wait until it is pulled; pull it now to save that",
+				    "the first call has to wait until it is pulled; pull it now to "
+				    "save that",
 				    "the image %s is not there yet", run->image);
 	else
-		docker_probe_report(probe, SANDBOX_PROBE_FAILED, failure.advice, "%s", failure.what);
+		docker_probe_report_failure(probe, &failure, false);
 	docker_command_free(&command);
 	return there;
 }
@@ -484,8 +494,7 @@ static void probe_call(const struct docker_probe *probe, const struct docker_run
 				    "a container with these settings starts, and has sh");
 	} else {
 		/* Without sh, calls still run where the sandbox says shell = none. */
-		docker_probe_report(probe, failure.error_number == ENOENT ? SANDBOX_PROBE_WARNING :
-				    SANDBOX_PROBE_FAILED, failure.advice, "%s", failure.what);
+		docker_probe_report_failure(probe, &failure, failure.error_number == ENOENT);
 		docker_remove(&run->cli, name, docker_probe_left_ms(probe) + 5000, error);
 	}
 	docker_command_free(&command);

@@ -2,6 +2,7 @@
 /* How calls end: codes, signals, limits, cancels, many at once. */
 #include "kit.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -48,6 +49,17 @@ static void signals(struct kit *kit)
 	}
 }
 
+/* The shell's own 127 is an end like others: the command did start. */
+static void shell_finds_nothing(struct kit *kit)
+{
+	_cleanup_result_ struct hookbox_result *result =
+		KIT_CALL(kit, PLAIN, "sh", "-c", "kit-no-such-command");
+
+	if (kit_exited(kit, result, 127))
+		EXPECT(kit, strstr(result->err, "kit-no-such-command"), "stderr is \"%.200s\"",
+		       result->err);
+}
+
 static void output_before_failure(struct kit *kit)
 {
 	_cleanup_result_ struct hookbox_result *result =
@@ -90,6 +102,74 @@ static void limit_drops(struct kit *kit)
 	       "kept %zu of %llu of stderr", result->err_size, (unsigned long long)result->err_total);
 }
 
+/* The most memory that was used, in KiB, since it was last reset; 0 when that cannot be told. */
+static unsigned long peak_kib(bool reset)
+{
+	_cleanup_fclose_ FILE *file = NULL;
+	unsigned long kib = 0;
+	char line[256];
+
+	if (reset) {
+		_cleanup_close_ int fd = open("/proc/self/clear_refs", O_WRONLY | O_CLOEXEC);
+
+		if (fd < 0 || write(fd, "5", 1) != 1)
+			return 0;
+	}
+	file = fopen("/proc/self/status", "re");
+	while (file && !kib && fgets(line, sizeof(line), file))
+		if (sscanf(line, "VmHWM: %lu", &kib) != 1)
+			kib = 0;
+	return kib;
+}
+
+static void limit_bounds_memory(struct kit *kit)
+{
+	struct hookbox_call call = {.stdout_limit = 100000, .flags = HOOKBOX_DROP_OUTPUT};
+	_cleanup_result_ struct hookbox_result *result = NULL;
+	unsigned long before = peak_kib(true), after;
+
+	if (!before) {
+		kit_skip(kit, "this system does not tell how much memory is used");
+		return;
+	}
+	result = KIT_CALL(kit, call, "sh", "-c",
+			  "x=0123456789abcdef; while [ ${#x} -lt 65536 ]; do x=$x$x; done; "
+			  "i=0; while [ $i -lt 512 ]; do printf %s \"$x\"; i=$((i+1)); done");
+	after = peak_kib(false);
+	if (!kit_exited(kit, result, 0))
+		return;
+	EXPECT(kit, result->out_total == 512 * 65536 && result->out_size == 100000,
+	       "kept %zu of %llu", result->out_size, (unsigned long long)result->out_total);
+	EXPECT(kit, after < before + 8192, "32 MiB of output took %lu KiB of memory", after - before);
+}
+
+/* ---- Cancels: the command says "started" first, else there would be nothing to end ---- */
+
+static int cancel_at_output(void *data, int stream, const void *bytes, size_t n)
+{
+	hookbox_cancel_fire(data);
+	return 0;
+}
+
+static int refuse_output(void *data, int stream, const void *bytes, size_t n)
+{
+	return 1;
+}
+
+static void expect_cancelled(struct kit *kit, struct hookbox_call call)
+{
+	_cleanup_result_ struct hookbox_result *result = NULL;
+	char sleep_text[16];
+
+	result = KIT_CALL(kit, call, "sh", "-c", "echo started; exec sleep $1", "sh",
+			  kit_sleep(kit, sleep_text));
+	if (!result)
+		return;
+	EXPECT(kit, result->end == HOOKBOX_CANCELLED, "it ended as \"%s\"", hookbox_end_name(result->end));
+	EXPECT(kit, result->out_total, "it was cancelled before the command had started");
+	kit_expect_gone(kit, "the command still runs");
+}
+
 struct trigger {
 	struct hookbox_cancel *cancel;
 	int64_t after_ms;
@@ -104,22 +184,35 @@ static void *fire_later(void *data)
 	return NULL;
 }
 
-static void cancel_running(struct kit *kit)
+static void cancel_from_thread(struct kit *kit)
 {
 	struct hookbox_call call = {.cancel = hookbox_cancel_new()};
-	struct trigger trigger = {call.cancel, kit->patience_ms};
-	_cleanup_result_ struct hookbox_result *result = NULL;
-	char sleep_text[16];
+	struct trigger trigger = {call.cancel, 2 * kit->patience_ms};
 	pthread_t thread;
 
-	pthread_create(&thread, NULL, fire_later, &trigger);
-	result = KIT_CALL(kit, call, "sleep", kit_sleep(kit, sleep_text));
-	pthread_join(thread, NULL);
+	EXPECT(kit, call.cancel, "no cancel object could be made");
+	if (pthread_create(&thread, NULL, fire_later, &trigger)) {
+		kit_fail(kit, "no thread could be made");
+	} else {
+		expect_cancelled(kit, call);
+		pthread_join(thread, NULL);
+	}
 	hookbox_cancel_free(call.cancel);
-	if (!result)
-		return;
-	EXPECT(kit, result->end == HOOKBOX_CANCELLED, "it ended as \"%s\"", hookbox_end_name(result->end));
-	EXPECT(kit, !kit_finds_fingerprint(kit), "the command still runs");
+}
+
+static void cancel_from_sink(struct kit *kit)
+{
+	struct hookbox_cancel *cancel = hookbox_cancel_new();
+
+	EXPECT(kit, cancel, "no cancel object could be made");
+	expect_cancelled(kit, (struct hookbox_call){.cancel = cancel, .sink = cancel_at_output,
+						    .sink_data = cancel});
+	hookbox_cancel_free(cancel);
+}
+
+static void sink_refuses(struct kit *kit)
+{
+	expect_cancelled(kit, (struct hookbox_call){.sink = refuse_output});
 }
 
 static void cancel_before(struct kit *kit)
@@ -141,7 +234,7 @@ static void timeout_with_endless_stdin(struct kit *kit)
 	struct hookbox_call call = {.timeout_ms = kit->patience_ms};
 	int fds[2];
 
-	EXPECT(kit, !pipe(fds), "no pipe could be made");
+	EXPECT(kit, !pipe2(fds, O_CLOEXEC), "no pipe could be made");
 	call.use_stdin_fd = true;
 	call.stdin_fd = fds[0];
 	result = KIT_CALL(kit, call, "cat");
@@ -184,14 +277,18 @@ static void concurrent(struct kit *kit)
 {
 	enum { WORKERS = 20 };
 	struct worker *workers = calloc(WORKERS, sizeof(*workers));
+	unsigned int n;
 
 	EXPECT(kit, workers, "out of memory");
-	for (unsigned int i = 0; i < WORKERS; i++) {
-		workers[i].kit = *kit;
-		workers[i].number = i + 1;
-		pthread_create(&workers[i].thread, NULL, work, &workers[i]);
+	for (n = 0; n < WORKERS; n++) {
+		workers[n].kit = *kit;
+		workers[n].number = n + 1;
+		if (pthread_create(&workers[n].thread, NULL, work, &workers[n])) {
+			kit_fail(kit, "no thread could be made");
+			break;
+		}
 	}
-	for (unsigned int i = 0; i < WORKERS; i++) {
+	for (unsigned int i = 0; i < n; i++) {
 		pthread_join(workers[i].thread, NULL);
 		if (workers[i].kit.failed)
 			kit_fail(kit, "%s", workers[i].kit.reason);
@@ -202,10 +299,14 @@ static void concurrent(struct kit *kit)
 const struct kit_check kit_end_checks[] = {
 	{"exit codes come back", exit_codes},
 	{"signals come back", signals},
+	{"a shell's own \"not found\" is an end of the command", shell_finds_nothing},
 	{"a failing command keeps its output", output_before_failure},
 	{"endless output ends the call at its limit", limit_ends},
 	{"output beyond the limit is dropped and counted", limit_drops},
-	{"a running call can be cancelled", cancel_running},
+	{"dropped output takes no memory", limit_bounds_memory},
+	{"a running call can be cancelled by another thread", cancel_from_thread},
+	{"a running call can be cancelled by its sink", cancel_from_sink},
+	{"a sink that refuses output ends the call", sink_refuses},
 	{"a cancelled call does not start", cancel_before},
 	{"a timeout does not wait for stdin", timeout_with_endless_stdin},
 	{"20 calls at once do not mix", concurrent},

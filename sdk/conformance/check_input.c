@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "hookbox/sandbox_plugin.h"
+
 static void every_byte(char text[256])
 {
 	for (int i = 1; i < 256; i++)
@@ -45,7 +47,7 @@ static void args_every_byte(struct kit *kit)
 
 static void args_large(struct kit *kit)
 {
-	_cleanup_free_ char *text = malloc(100001);
+	_cleanup_free_ char *text = kit_bytes(100000, 0);
 	_cleanup_result_ struct hookbox_result *result = NULL;
 
 	memset(text, 'x', 100000);
@@ -89,17 +91,23 @@ static void env_empty(struct kit *kit)
 	print_variable(kit, "KIT_VARIABLE=", "");
 }
 
+static void env_newlines(struct kit *kit)
+{
+	print_variable(kit, "KIT_VARIABLE=\n a\n\n", "\n a\n\n");
+}
+
 static void env_forwarded(struct kit *kit)
 {
 	setenv("KIT_VARIABLE", "from outside", 1);
 	print_variable(kit, "KIT_VARIABLE", "from outside");
 	unsetenv("KIT_VARIABLE");
+	print_variable(kit, "KIT_VARIABLE", "unset");
 }
 
 static void env_large(struct kit *kit)
 {
 	static const char name[] = "KIT_VARIABLE=";
-	_cleanup_free_ char *assignment = malloc(sizeof(name) + 65536);
+	_cleanup_free_ char *assignment = kit_bytes(sizeof(name) + 65536, 0);
 
 	memcpy(assignment, name, sizeof(name));
 	memset(assignment + sizeof(name) - 1, 'y', 65536);
@@ -140,6 +148,28 @@ static void workdir_set(struct kit *kit)
 	_cleanup_result_ struct hookbox_result *result = KIT_CALL(kit, call, "pwd");
 
 	kit_said(kit, result, "/tmp\n", 5);
+}
+
+static void workdir_awkward(struct kit *kit)
+{
+	char path[64], expected[80], sleep_text[16];
+	struct hookbox_call call = {.workdir = path};
+	_cleanup_result_ struct hookbox_result *made = NULL, *result = NULL, *removed = NULL;
+
+	if (kit->flags & SANDBOX_FRESH) {
+		kit_skip(kit, "no directory can be made for a later call");
+		return;
+	}
+	snprintf(path, sizeof(path), "/tmp/-kit %s 'a\"b$c`d\\e*\n\xc3\xbc\xff",
+		 kit_sleep(kit, sleep_text));
+	snprintf(expected, sizeof(expected), "%s\n", path);
+	made = KIT_CALL(kit, PLAIN, "mkdir", path);
+	if (!kit_exited(kit, made, 0))
+		return;
+	result = KIT_CALL(kit, call, "pwd");
+	removed = KIT_CALL(kit, PLAIN, "rmdir", path);
+	if (kit_said(kit, result, expected, strlen(expected)))
+		kit_exited(kit, removed, 0);
 }
 
 static void expect_not_started(struct kit *kit, const struct hookbox_result *result, int number,
@@ -204,12 +234,14 @@ const struct kit_check kit_input_checks[] = {
 	{"there may be 1000 arguments", args_many},
 	{"a variable may hold every byte", env_every_byte},
 	{"a variable may be empty", env_empty},
-	{"a variable is passed on by name", env_forwarded},
+	{"a variable keeps its newlines", env_newlines},
+	{"a variable is passed on by name, if there is one", env_forwarded},
 	{"a variable may have 64 KiB", env_large},
 	{"a variable overrides older ones", env_override},
 	{"a variable is gone in the next call", env_gone},
 	{"variables for loaders and CLIs reach the command and nobody else", env_of_loaders},
 	{"the working directory is the one asked for", workdir_set},
+	{"a working directory may have an awkward name", workdir_awkward},
 	{"a missing working directory is told", workdir_missing},
 	{"a missing command is told", command_missing},
 	{"a missing path is told", command_path_missing},

@@ -71,6 +71,20 @@ static void stdin_unread(struct kit *kit)
 	kit_exited(kit, result, 0);
 }
 
+static void stdin_stays_open(struct kit *kit)
+{
+	struct hookbox_call call = {.use_stdin_fd = true};
+	_cleanup_result_ struct hookbox_result *result = NULL;
+	int fds[2];
+
+	EXPECT(kit, !pipe2(fds, O_CLOEXEC), "no pipe could be made");
+	call.stdin_fd = fds[0];
+	result = KIT_CALL(kit, call, "echo", "done");
+	close(fds[0]);
+	close(fds[1]);
+	kit_said(kit, result, "done\n", 5);
+}
+
 static void streams_apart(struct kit *kit)
 {
 	static const char script[] =
@@ -86,6 +100,24 @@ static void streams_apart(struct kit *kit)
 		return;
 	EXPECT(kit, result->err_size == err.size && !memcmp(result->err, err.data, err.size),
 	       "stderr has %zu bytes instead of %zu, or other ones", result->err_size, err.size);
+}
+
+/* Each is more than a pipe holds: who reads one to its end first waits for ever. */
+static void streams_large(struct kit *kit)
+{
+	static const char script[] =
+		"x=0123456789abcdef; while [ ${#x} -lt 262144 ]; do x=$x$x; done; "
+		"printf %s \"$x\" >&2 & printf %s \"$x\"; wait";
+	_cleanup_result_ struct hookbox_result *result = KIT_CALL(kit, PLAIN, "sh", "-c", script);
+	_cleanup_buf_ struct buf expected = {0};
+
+	while (expected.size < 262144)
+		buf_add_string(&expected, "0123456789abcdef");
+	if (kit_said(kit, result, expected.data, expected.size))
+		EXPECT(kit, result->err_size == expected.size &&
+		       !memcmp(result->err, expected.data, expected.size),
+		       "stderr has %zu bytes instead of %zu, or other ones", result->err_size,
+		       expected.size);
 }
 
 static void streams_without_newline(struct kit *kit)
@@ -166,7 +198,12 @@ static void stream_to_descriptor(struct kit *kit)
 
 	EXPECT(kit, !pipe2(fds, O_CLOEXEC), "no pipe could be made");
 	reader.fd = fds[0];
-	pthread_create(&thread, NULL, read_slowly, &reader);
+	if (pthread_create(&thread, NULL, read_slowly, &reader)) {
+		close(fds[0]);
+		close(fds[1]);
+		kit_fail(kit, "no thread could be made");
+		return;
+	}
 	call.use_output_fds = true;
 	call.stdout_fd = fds[1];
 	call.stderr_fd = null;
@@ -188,7 +225,9 @@ const struct kit_check kit_stream_checks[] = {
 	{"all 256 byte values come back", stdin_every_byte},
 	{"stdin is read from a descriptor", stdin_from_descriptor},
 	{"a command may exit without reading stdin", stdin_unread},
+	{"a command may exit while its stdin stays open", stdin_stays_open},
 	{"stdout and stderr are apart and whole", streams_apart},
+	{"stdout and stderr may both be large at once", streams_large},
 	{"output needs no newline at its end", streams_without_newline},
 	{"output is counted", output_total},
 	{"output goes to a sink as it comes", stream_to_sink},

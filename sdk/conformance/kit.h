@@ -19,6 +19,7 @@ struct kit {
 	uint64_t flags;			/* the backend's */
 	int64_t patience_ms;		/* long enough for a command to have started here */
 	unsigned int fingerprint;	/* of the sleeps that the running check starts */
+	bool blind;			/* what runs in the sandbox cannot be seen from here */
 	/* Of the running check. */
 	bool failed;
 	bool skipped;
@@ -69,12 +70,23 @@ bool kit_said(struct kit *kit, const struct hookbox_result *result, const void *
 /* Is the program in the sandbox? Else the check is skipped. */
 bool kit_has(struct kit *kit, const char *program);
 
-/* Does a process run whose arguments hold the check's fingerprint, here or in the box? */
-bool kit_finds_fingerprint(struct kit *kit);
+/*
+ * ---- Processes (kit_process.c) ----
+ * A check's sleeps have its fingerprint as an argument, which no other process has.
+ */
 /* The fingerprint as the argument of a sleep. */
 const char *kit_sleep(struct kit *kit, char text[16]);
+/* Fails the check, saying `what`, when a process runs that has the fingerprint as an argument, and
+ * ends it; skips the check where none could be seen. */
+void kit_expect_gone(struct kit *kit, const char *what);
+/* Ends what runs with the fingerprint, here and in the box. */
+void kit_tidy(struct kit *kit);
+/* Checks that a sleep which runs in the sandbox is found, and sets `blind` when it is not. */
+void kit_check_sight(struct kit *kit);
+/* Checks that nothing runs that any check has started. */
+void kit_check_left(struct kit *kit);
 
-/* n bytes that are not all alike, the caller's to free. */
+/* n bytes that are not all alike, the caller's to free. Without memory the kit ends. */
 char *kit_bytes(size_t n, unsigned int seed);
 
 #endif

@@ -183,10 +183,10 @@ mkfifo "$dir/fifo"
 env "$mark" "$top_builddir/core/hookbox" run deny <"$dir/fifo" >"$dir/out" 2>"$dir/err" &
 pid=$!
 exec 3>"$dir/fifo"
-# It is reading once it catches the signal.
+# It is reading once it catches the signal; before, this shell's child may be what catches it.
 catches_term()
 {
-	grep -q '^SigCgt:.*4[0-9a-f][0-9a-f][0-9a-f]$' "/proc/$pid/status"
+	grep -qx hookbox "/proc/$pid/comm" && grep -q '^SigCgt:.*4[0-9a-f][0-9a-f][0-9a-f]$' "/proc/$pid/status"
 }
 wait_for "hookbox to read" catches_term
 kill -TERM "$pid"

@@ -1,5 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
+# shellcheck disable=SC2181 # the status and what was printed are one result
 # The C example that embeds the host, with an example hook.
 . "${top_srcdir:?}/tests/parts/tap.sh"
 

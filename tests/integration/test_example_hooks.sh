@@ -7,7 +7,7 @@ hooks=$top_srcdir/examples/hooks
 scratch=$(mktemp -d) || exit 1
 trap 'rm -rf "$scratch"' EXIT
 
-runners=sh
+runners="sh"
 command -v python3 >/dev/null 2>&1 && runners="$runners python"
 if command -v busybox >/dev/null 2>&1; then
 	runners="$runners busybox"

@@ -60,17 +60,15 @@ with_shell()
 		copy_program "$shell" "$root/bin/sh" && import_root
 }
 
+make_image()
+{
+	case $name in
+	hookbox-test:dash | hookbox-test:bash) with_shell "${name#*:}" ;;
+	hookbox-test:nosh) make_root cat echo env false id printf pwd sleep true && import_root ;;
+	*) engine_image "$name" ;;
+	esac
+}
+
 have busybox || fail "busybox is missing: install busybox-static"
-docker image inspect "$name" >/dev/null 2>&1 || case $name in
-hookbox-test:dash | hookbox-test:bash)
-	with_shell "${name#*:}" || fail "$name could not be made"
-	;;
-hookbox-test:nosh)
-	make_root cat echo env false id printf pwd sleep true || fail "$name could not be made"
-	import_root || fail "$name could not be made"
-	;;
-*)
-	engine_image "$name" || fail "$name could not be made"
-	;;
-esac
+docker image inspect "$name" >/dev/null 2>&1 || make_image || fail "$name could not be made"
 echo "$name"

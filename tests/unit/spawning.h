@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the tests of the spawn engine share: a run that keeps its output, and what must not change. */
+/* What the tests of the spawn engine share: a run that keeps its output, what must not change. */
 #ifndef TESTS_SPAWNING_H
 #define TESTS_SPAWNING_H
 
@@ -33,7 +33,8 @@ struct run {
 	struct run_stream stream[2];
 };
 
-static const char *const run_env[] = {"PATH=/usr/local/bin:/usr/bin:/bin", "MARKER=in the env", NULL};
+static const char *const run_env[] = {"PATH=/usr/local/bin:/usr/bin:/bin", "MARKER=in the env",
+				      NULL};
 
 static inline int run_consume(void *data, const char *bytes, size_t n)
 {
@@ -98,12 +99,12 @@ static inline void run_free(struct run *run)
 #define _cleanup_run_ __attribute__((cleanup(run_free)))
 #define SH(script) ((const char *const[]){"/bin/sh", "-c", (script), NULL})
 
-#define assert_exited(run, code)                                                \
-	do {                                                                    \
-		assert_string_equal((run)->result.message, "");                 \
-		assert_int_equal((run)->result.end, SPAWN_EXITED);              \
-		assert_int_equal((run)->result.status, (code));                 \
-		assert_true((run)->result.group_gone);                          \
+#define assert_exited(run, code)                                                                   \
+	do {                                                                                       \
+		assert_string_equal((run)->result.message, "");                                    \
+		assert_int_equal((run)->result.end, SPAWN_EXITED);                                 \
+		assert_int_equal((run)->result.status, (code));                                    \
+		assert_true((run)->result.group_gone);                                             \
 	} while (0)
 
 static inline void sleep_ms(long ms)
@@ -114,16 +115,27 @@ static inline void sleep_ms(long ms)
 }
 
 /* Waits until a condition holds; the test fails when it does not in 20 s. */
-#define wait_until(condition)                                                   \
-	do {                                                                    \
-		for (int _i = 0; !(condition) && _i < 20000; _i++)              \
-			sleep_ms(1);                                            \
-		assert_true(condition);                                         \
+#define wait_until(condition)                                                                      \
+	do {                                                                                       \
+		for (int _i = 0; !(condition) && _i < 20000; _i++)                                 \
+			sleep_ms(1);                                                               \
+		assert_true(condition);                                                            \
 	} while (0)
 
 static inline bool is_running(pid_t pid)
 {
 	return process_start_time(pid) != 0;
+}
+
+/* A mark that no other run of these tests has, behind `before`. Lent until eight more were made. */
+static inline const char *mark_text(const char *before, const char *name)
+{
+	static char texts[8][128];
+	static unsigned int next;
+	char *text = texts[next++ % 8];
+
+	snprintf(text, sizeof(texts[0]), "%stest-%d-%s", before, (int)getpid(), name);
+	return text;
 }
 
 static inline int count_fds(void)
@@ -181,7 +193,7 @@ static inline int surroundings_check(void **state)
 	return 0;
 }
 
-#define engine_test(function) \
+#define engine_test(function)                                                                      \
 	cmocka_unit_test_setup_teardown(function, surroundings_setup, surroundings_check)
 
 #endif

@@ -51,7 +51,8 @@ static int remove_directory(void **state)
 
 static void test_every_exit_code_is_told(void **state)
 {
-	static const int codes[] = {0, 1, 2, 3, 42, 124, 125, 126, 127, 128, 129, 137, 143, 254, 255};
+	static const int codes[] = {0,	 1,   2,   3,	42,  124, 125, 126,
+				    127, 128, 129, 137, 143, 254, 255};
 
 	for (size_t i = 0; i < sizeof(codes) / sizeof(*codes); i++) {
 		_cleanup_run_ struct run run;
@@ -86,8 +87,8 @@ static void test_a_signal_is_no_exit_code(void **state)
 
 static void test_arguments_and_environment_arrive(void **state)
 {
-	const char *const argv[] = {"/bin/sh", "-c", "printf '<%s>' \"$@\"; env", "sh", "", "-n", "a b",
-				    "\xff\x01'\"$x\n", NULL};
+	const char *const argv[] = {"/bin/sh", "-c",  "printf '<%s>' \"$@\"; env", "sh", "",
+				    "-n",      "a b", "\xff\x01'\"$x\n",	   NULL};
 	_cleanup_run_ struct run run;
 
 	run_prepare(&run, argv);
@@ -102,7 +103,10 @@ static void test_directory_and_relative_names(void **state)
 {
 	static const struct {
 		const char *command, *path;
-	} ways[] = {{"./script", NULL}, {"script", "/nonexistent:."}, {"script", "bin:"}, {"script", ""}};
+	} ways[] = {{"./script", NULL},
+		    {"script", "/nonexistent:."},
+		    {"script", "bin:"},
+		    {"script", ""}};
 
 	for (size_t i = 0; i < sizeof(ways) / sizeof(*ways); i++) {
 		const char *const argv[] = {ways[i].command, "here", NULL};
@@ -137,7 +141,8 @@ static void test_what_cannot_start_says_why(void **state)
 {
 	_cleanup_run_ struct run run;
 
-	assert_not_started("no-such-command", NULL, ENOENT, "no command \"no-such-command\" in PATH");
+	assert_not_started("no-such-command", NULL, ENOENT,
+			   "no command \"no-such-command\" in PATH");
 	assert_not_started("/no/such", NULL, ENOENT, "no command \"/no/such\"; check");
 	assert_not_started("./true", directory, ENOENT, "no command \"./true\"");
 	assert_not_started("/bin/sh/x", NULL, ENOTDIR, "is a file and no directory");
@@ -147,7 +152,8 @@ static void test_what_cannot_start_says_why(void **state)
 	assert_not_started(in_directory("headless"), NULL, ENOEXEC, "give a script a #! line");
 	assert_not_started(in_directory("lost"), NULL, ENOENT, "interpreter");
 	assert_not_started("true", "/no/such", ENOTDIR, "directory \"/no/such\" cannot be entered");
-	assert_not_started("true", in_directory("plain"), ENOTDIR, "cannot be entered: Not a directory");
+	assert_not_started("true", in_directory("plain"), ENOTDIR,
+			   "cannot be entered: Not a directory");
 	/* A file of that name that may not run is passed over, as execvp() does. */
 	make_file("bin/sleep", "", 0644);
 	make_file("bin/nowhere-else", "", 0644);
@@ -180,7 +186,8 @@ static void test_no_descriptors_left(void **state)
 	bool started = false;
 
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
-	/* From no descriptor at all to all that are needed: it works, or it says so and leaves nothing. */
+	/* From no descriptor at all to all that are needed: it works, or it says so and leaves
+	 * nothing. */
 	for (rlim_t i = 3; !started; i++) {
 		_cleanup_run_ struct run run;
 
@@ -196,20 +203,23 @@ static void test_no_descriptors_left(void **state)
 		if (started) {
 			assert_int_equal(run.result.status, 5);
 		} else {
-			assert_true(run.result.end == SPAWN_NOT_STARTED || run.result.end == SPAWN_LOST);
-			assert_contains(run.result.message, run.result.end == SPAWN_NOT_STARTED ?
-					strerror(EMFILE) : "watched");
+			assert_true(run.result.end == SPAWN_NOT_STARTED ||
+				    run.result.end == SPAWN_LOST);
+			assert_contains(run.result.message, run.result.end == SPAWN_NOT_STARTED
+								    ? strerror(EMFILE)
+								    : "watched");
 		}
 	}
 }
 
 static void test_the_process_has_three_descriptors(void **state)
 {
-	int inherited = open("/dev/null", O_RDONLY);	/* the embedder forgot O_CLOEXEC */
+	int inherited = open("/dev/null", O_RDONLY); /* the embedder forgot O_CLOEXEC */
 	_cleanup_run_ struct run run;
 
-	run_prepare(&run, SH("i=0; while [ $i -lt 60 ]; do [ -e /proc/$$/fd/$i ] && printf '%s ' $i; "
-			     "i=$((i + 1)); done"));
+	run_prepare(&run,
+		    SH("i=0; while [ $i -lt 60 ]; do [ -e /proc/$$/fd/$i ] && printf '%s ' $i; "
+		       "i=$((i + 1)); done"));
 	run.request.cwd = "/";
 	run_start(&run);
 	close(inherited);
@@ -220,7 +230,7 @@ static void test_the_process_has_three_descriptors(void **state)
 static void test_closed_standard_streams_of_ours_do_no_harm(void **state)
 {
 	int saved[3];
-	_cleanup_run_ struct run run;
+	_cleanup_run_ struct run run, relayed;
 
 	for (int i = 0; i < 3; i++) {
 		saved[i] = fcntl(i, F_DUPFD_CLOEXEC, 50);
@@ -230,6 +240,12 @@ static void test_closed_standard_streams_of_ours_do_no_harm(void **state)
 	run.request.stdin_data = "in";
 	run.request.stdin_size = 2;
 	run_start(&run);
+	/* Nor are their numbers taken for pipes of the engine's own. */
+	run_prepare(&relayed, SH("cat"));
+	relayed.request.stdin_data = "in";
+	relayed.request.stdin_size = 2;
+	run_relay(&relayed, 0, 1);
+	run_start(&relayed);
 	for (int i = 0; i < 3; i++) {
 		dup2(saved[i], i);
 		close(saved[i]);
@@ -237,6 +253,7 @@ static void test_closed_standard_streams_of_ours_do_no_harm(void **state)
 	assert_exited(&run, 0);
 	assert_string_equal(run_out(&run, 0), "in");
 	assert_string_equal(run_out(&run, 1), "err\n");
+	assert_int_equal(relayed.result.end, SPAWN_CANCELLED);
 }
 
 static void test_signals_are_as_a_program_expects_them(void **state)
@@ -250,13 +267,15 @@ static void test_signals_are_as_a_program_expects_them(void **state)
 	sigaddset(&some, SIGUSR1);
 	sigaddset(&some, SIGTERM);
 	pthread_sigmask(SIG_BLOCK, &some, &mask);
-	run_prepare(&run, (const char *const[]){"grep", "-E", "^Sig(Blk|Ign)", "/proc/self/status", NULL});
+	run_prepare(&run, (const char *const[]){"grep", "-E", "^Sig(Blk|Ign)", "/proc/self/status",
+						NULL});
 	run_start(&run);
 	pthread_sigmask(SIG_SETMASK, &mask, NULL);
 	signal(SIGINT, old);
 	signal(SIGPIPE, old_pipe);
 	assert_exited(&run, 0);
-	assert_string_equal(run_out(&run, 0), "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
+	assert_string_equal(run_out(&run, 0),
+			    "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
 }
 
 static void test_it_leads_a_group_of_its_own(void **state)
@@ -338,7 +357,8 @@ static void test_captured_commands(void **state)
 
 static void test_a_captured_command_has_its_time(void **state)
 {
-	const struct spawn_command command = {.argv = SH("sleep 100"), .env = run_env, .timeout_ms = 20};
+	const struct spawn_command command = {
+		.argv = SH("sleep 100"), .env = run_env, .timeout_ms = 20};
 	struct spawn_capture capture = {0};
 
 	spawn_run_captured(&command, &capture);

@@ -37,7 +37,8 @@ static void test_a_timeout_ends_children_and_grandchildren(void **state)
 {
 	_cleanup_run_ struct run run;
 
-	run_for(&run, SH("sleep 100 & echo $! $$; sh -c 'sleep 100 & echo $! $$; wait' & wait"), 100, 2000);
+	run_for(&run, SH("sleep 100 & echo $! $$; sh -c 'sleep 100 & echo $! $$; wait' & wait"),
+		100, 2000);
 	assert_none_runs(&run, 4);
 	assert_int_equal(run.result.status, SIGTERM);
 	assert_false(run.result.truncated);
@@ -73,8 +74,8 @@ static void test_the_rest_of_the_group_has_its_grace_too(void **state)
 	_cleanup_run_ struct run run;
 
 	/* The leader dies of TERM at once; its child needs a moment. */
-	run_for(&run, SH("(trap 'sleep 0.1; echo tidied up; exit' TERM; sleep 100 & wait) & wait"), 100,
-		20000);
+	run_for(&run, SH("(trap 'sleep 0.1; echo tidied up; exit' TERM; sleep 100 & wait) & wait"),
+		100, 20000);
 	assert_string_equal(run_out(&run, 0), "tidied up\n");
 	assert_int_equal(run.result.status, SIGTERM);
 }
@@ -121,9 +122,12 @@ static void test_a_stray_that_holds_the_output_is_cut_off(void **state)
 	_cleanup_run_ struct run run;
 	pid_t stray;
 
-	run_prepare(&run, SH("setsid sleep 100 & echo $!; until [ \"$(cut -d' ' -f6 /proc/$!/stat)\" = $! ]; "
-			     "do sleep 0.01; done; exit 7"));
-	run.request.env = (const char *const[]){"PATH=/usr/bin:/bin", SPAWN_MARK "=test-stray-holds", NULL};
+	run_prepare(
+		&run,
+		SH("setsid sleep 100 & echo $!; until [ \"$(cut -d' ' -f6 /proc/$!/stat)\" = $! ]; "
+		   "do sleep 0.01; done; exit 7"));
+	run.request.env = (const char *const[]){"PATH=/usr/bin:/bin",
+						mark_text(SPAWN_MARK "=", "holds"), NULL};
 	run_start(&run);
 	assert_int_equal(run.result.end, SPAWN_EXITED);
 	assert_int_equal(run.result.status, 7);
@@ -131,7 +135,8 @@ static void test_a_stray_that_holds_the_output_is_cut_off(void **state)
 	assert_true(run.result.group_gone);
 	stray = (pid_t)atoi(run_out(&run, 0));
 	assert_true(is_running(stray));
-	assert_int_equal(leftover_kill("test-stray-holds", false, run.result.since_pid, &error), 0);
+	assert_int_equal(leftover_kill(mark_text("", "holds"), false, run.result.since_pid, &error),
+			 0);
 	assert_false(is_running(stray));
 }
 

@@ -64,7 +64,8 @@ static void test_both_streams_at_once(void **state)
 static void test_a_command_need_not_read(void **state)
 {
 	_cleanup_free_ char *bytes = make_bytes(10 * 1024 * 1024);
-	static const char *const scripts[] = {"exit 0", "head -c 1 >/dev/null", "exec <&-; sleep 0.05"};
+	static const char *const scripts[] = {"exit 0", "head -c 1 >/dev/null",
+					      "exec <&-; sleep 0.05"};
 
 	for (size_t i = 0; i < sizeof(scripts) / sizeof(*scripts); i++) {
 		_cleanup_run_ struct run run;
@@ -277,8 +278,9 @@ static void test_a_reader_that_is_gone_ends_the_call(void **state)
 		_cleanup_run_ struct run run;
 		int fds[2];
 
-		assert_int_equal(i ? socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) :
-				 pipe2(fds, O_CLOEXEC), 0);
+		assert_int_equal(i ? socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds)
+				   : pipe2(fds, O_CLOEXEC),
+				 0);
 		close(fds[0]);
 		run_prepare(&run, SH("echo x; exec sleep 100"));
 		run_relay(&run, 0, fds[1]);
@@ -289,31 +291,66 @@ static void test_a_reader_that_is_gone_ends_the_call(void **state)
 	}
 }
 
+static void make_pipe(int fds[2])
+{
+	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+}
+
+static void make_socket(int fds[2])
+{
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+}
+
+static void make_terminal(int fds[2])
+{
+	char name[64];
+
+	fds[0] = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+	assert_true(fds[0] >= 0);
+	assert_int_equal(unlockpt(fds[0]), 0);
+	assert_int_equal(ptsname_r(fds[0], name, sizeof(name)), 0);
+	fds[1] = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	assert_true(fds[1] >= 0);
+}
+
 static void test_a_reader_that_never_reads_does_not_hold_the_deadline(void **state)
 {
-	static const char *const scripts[] = {"exec cat /dev/zero", "head -c 130000 /dev/zero; exit 3"};
+	static void (*const kinds[])(int fds[2]) = {make_pipe, make_socket, make_terminal};
 
-	for (int i = 0; i < 4; i++) {
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
 		_cleanup_run_ struct run run;
 		int fds[2];
 
-		assert_int_equal(i / 2 ? socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) :
-				 pipe2(fds, O_CLOEXEC), 0);
-		run_prepare(&run, SH(scripts[i % 2]));
+		kinds[i](fds);
+		run_prepare(&run, SH("exec cat /dev/zero"));
 		run.request.deadline_us = clock_deadline_us(200);
 		run_relay(&run, 0, fds[1]);
 		run_start(&run);
 		close(fds[0]);
 		close(fds[1]);
-		/* The second one may have ended by itself: then its output is cut off. */
-		if (i % 2 && run.result.end == SPAWN_EXITED && i < 2)
-			assert_true(run.result.truncated);
-		else if (i % 2 == 0)
-			assert_int_equal(run.result.end, SPAWN_TIMED_OUT);
-		/* No more than what the relay, the pipe and the socket hold was taken. */
+		assert_int_equal(run.result.end, SPAWN_TIMED_OUT);
+		/* No more than the relay and what it goes through hold was taken. */
 		assert_true(run.stream[0].total < 1024 * 1024);
 		assert_true(run.result.group_gone);
 	}
+}
+
+static void test_output_that_nobody_takes_is_cut_off_at_the_deadline(void **state)
+{
+	_cleanup_run_ struct run run;
+	int fds[2];
+
+	make_pipe(fds);
+	run_prepare(&run, SH("head -c 130000 /dev/zero; exit 3"));
+	run.request.deadline_us = clock_deadline_us(300);
+	run_relay(&run, 0, fds[1]);
+	run_start(&run);
+	close(fds[0]);
+	close(fds[1]);
+	assert_true(run.result.end == SPAWN_EXITED || run.result.end == SPAWN_TIMED_OUT);
+	if (run.result.end == SPAWN_EXITED)
+		assert_int_equal(run.result.status, 3);
+	assert_true(run.result.truncated);
 }
 
 static void test_a_waiting_relay_can_be_cancelled(void **state)
@@ -325,7 +362,7 @@ static void test_a_waiting_relay_can_be_cancelled(void **state)
 	assert_int_equal(pipe2(cancel, O_CLOEXEC), 0);
 	run_prepare(&run, SH("head -c 100000 /dev/zero; echo done >&2"));
 	run_relay(&run, 0, out[1]);
-	run_relay(&run, 1, cancel[1]);	/* the end of the output is the cancel */
+	run_relay(&run, 1, cancel[1]); /* the end of the output is the cancel */
 	run.request.cancel_fd = cancel[0];
 	run_start(&run);
 	assert_int_equal(run.result.end, SPAWN_CANCELLED);
@@ -353,6 +390,7 @@ int main(void)
 		engine_test(test_a_file_is_appended_to),
 		engine_test(test_a_reader_that_is_gone_ends_the_call),
 		engine_test(test_a_reader_that_never_reads_does_not_hold_the_deadline),
+		engine_test(test_output_that_nobody_takes_is_cut_off_at_the_deadline),
 		engine_test(test_a_waiting_relay_can_be_cancelled),
 	};
 

@@ -1,0 +1,451 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Measures hookbox against the floor, interleaved in one run, and prints medians and their ratios.
+ * It judges nothing: a ratio above its bar on a noisy machine is for people to look at.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "floor.h"
+#include "hookbox.h"
+
+#define MIB (1024 * 1024)
+
+static const char *const environment[] = {"PATH=/usr/local/bin:/usr/bin:/bin", NULL};
+
+static struct {
+	int runs;
+	bool json;
+	bool endless; /* be the child whose memory is measured */
+	const char *hook; /* the static hook on this machine */
+	const char *plugin_dir;
+	const char *docker; /* path of the CLI; NULL: no engine */
+	const char *no_engine; /* why not */
+	const char *image; /* has /hook */
+	const char *container; /* has /hook */
+} options = {
+	.runs = 1000,
+	.hook = "tests/bench/hook",
+	.plugin_dir = "plugins/.libs",
+	.no_engine = "no image and container were given",
+};
+
+static void __attribute__((noreturn)) fail(const char *what, const char *why)
+{
+	fprintf(stderr, "bench: %s: %s\n", what, why);
+	exit(1);
+}
+
+/* ---- Printing ---- */
+
+static int n_printed;
+
+static void print_us(double us)
+{
+	if (us < 10000)
+		printf("%8.1f us", us);
+	else
+		printf("%8.1f ms", us / 1000);
+}
+
+/* One result: a time, what it is compared to, and the ratio that is aimed at (0: none). */
+static void print_result(const char *name, double us, const char *base, double base_us, double bar)
+{
+	if (options.json) {
+		printf("%s\n  \"%s\": {\"us\": %.1f", n_printed++ ? "," : "{", name, us);
+		if (bar)
+			printf(", \"base\": \"%s\", \"base_us\": %.1f, \"ratio\": %.3f, \"bar\": "
+			       "%.2f",
+			       base, base_us, us / base_us, bar);
+		printf("}");
+		return;
+	}
+	printf("%-14s", name);
+	print_us(us);
+	if (bar) {
+		printf("   %6.3f x %s (", us / base_us, base);
+		print_us(base_us);
+		printf("), bar %.2f", bar);
+	}
+	printf("\n");
+	fflush(stdout);
+}
+
+static void print_skip(const char *name, const char *why)
+{
+	if (options.json)
+		printf("%s\n  \"%s\": {\"skipped\": \"%s\"}", n_printed++ ? "," : "{", name, why);
+	else
+		printf("%-14s SKIPPED: %s\n", name, why);
+}
+
+static void print_memory(long peak_kb, long growth_kb, long limit_kb)
+{
+	if (options.json)
+		printf("%s\n  \"memory\": {\"peak_kb\": %ld, \"growth_kb\": %ld, \"bar_kb\": %ld}",
+		       n_printed++ ? "," : "{", peak_kb, growth_kb, limit_kb + 2048);
+	else
+		printf("%-14s %7.2f MiB more than before the call, bar %.2f (whole process %.2f "
+		       "MiB)\n",
+		       "peak memory", (double)growth_kb / 1024, (double)(limit_kb + 2048) / 1024,
+		       (double)peak_kb / 1024);
+}
+
+/* ---- One call, either way ---- */
+
+static char input[1024];
+
+static double time_floor(const char *const *argv)
+{
+	static struct floor_output output;
+	int64_t begun = floor_now_us();
+	int code = floor_call(argv, environment, input, sizeof(input), &output);
+	double us = (double)(floor_now_us() - begun);
+
+	if (code)
+		fail(argv[0], strerror(-code));
+	if (output.status || output.size < 1024)
+		fail(argv[0], "it does not answer as the hook should");
+	return us;
+}
+
+static double time_exec(struct hookbox *box, const char *sandbox, const char *const *argv)
+{
+	const struct hookbox_call call = {
+		.size = sizeof(call),
+		.argv = argv,
+		.stdin_data = input,
+		.stdin_size = sizeof(input),
+	};
+	struct hookbox_result *result;
+	struct hookbox_error error;
+	int64_t begun = floor_now_us();
+	double us;
+
+	if (hookbox_exec(box, sandbox, &call, &result, &error))
+		fail(sandbox, error.message);
+	us = (double)(floor_now_us() - begun);
+	if (result->end != HOOKBOX_EXITED || result->status || result->out_size < 1024)
+		fail(sandbox, result->message ? result->message : result->err);
+	hookbox_result_free(result);
+	return us;
+}
+
+static struct hookbox *open_box(const char *config)
+{
+	const char *const dirs[] = {options.plugin_dir, NULL};
+	struct hookbox_options asked = {
+		.size = sizeof(asked),
+		.config_text = config,
+		.plugin_dirs = dirs,
+	};
+	struct hookbox_error error;
+	struct hookbox *box = hookbox_open(&asked, &error);
+
+	if (!box)
+		fail("hookbox_open", error.message);
+	return box;
+}
+
+struct samples {
+	double *base;
+	double *ours;
+	size_t n;
+};
+
+static struct samples samples_new(int n)
+{
+	struct samples samples = {.n = n < 3 ? 3 : (size_t)n};
+
+	samples.base = calloc(samples.n, sizeof(double));
+	samples.ours = calloc(samples.n, sizeof(double));
+	if (!samples.base || !samples.ours)
+		fail("samples", strerror(ENOMEM));
+	return samples;
+}
+
+static void samples_free(struct samples *samples)
+{
+	free(samples->base);
+	free(samples->ours);
+}
+
+/* Takes turns, and which of the two begins takes turns as well. */
+static void interleave(struct samples *samples, const char *const *base_argv, struct hookbox *box,
+		       const char *sandbox, const char *const *argv)
+{
+	time_floor(base_argv);
+	time_exec(box, sandbox, argv);
+	for (size_t i = 0; i < samples->n; i++) {
+		if (i % 2)
+			samples->base[i] = time_floor(base_argv);
+		samples->ours[i] = time_exec(box, sandbox, argv);
+		if (i % 2 == 0)
+			samples->base[i] = time_floor(base_argv);
+	}
+}
+
+/* ---- What is measured ---- */
+
+/* Gives F, in microseconds. */
+static double measure_direct(void)
+{
+	const char *const argv[] = {options.hook, NULL};
+	struct samples samples = samples_new(options.runs);
+	struct hookbox *box = open_box("[sandbox bench]\nmode = direct\n");
+	double f;
+
+	interleave(&samples, argv, box, "bench", argv);
+	hookbox_close(box);
+	f = floor_median(samples.base, samples.n);
+	print_result("floor", f, NULL, 0, 0);
+	print_result("direct", floor_median(samples.ours, samples.n), "F", f, 1.15);
+	samples_free(&samples);
+	return f;
+}
+
+/* 100 hooks in 20 sandboxes, half of them direct. */
+static char *large_config(void)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *file = open_memstream(&text, &size);
+
+	if (!file)
+		fail("config", strerror(errno));
+	for (int i = 0; i < 20; i++)
+		fprintf(file,
+			i % 2 ? "[sandbox box_%d]\nmode = docker_run\nimage = image_%d\nmemory = "
+				"256m\n"
+			      : "[sandbox box_%d]\nmode = direct\nenv = NUMBER=%d\n",
+			i, i);
+	for (int i = 0; i < 100; i++)
+		fprintf(file,
+			"[hook hook_%d]\nhook = provider\nphases = before_call\nmode = filter\n"
+			"command = /hooks/hook_%d\nargs = --number\n    %d\ntimeout_ms = 3000\n"
+			"sandbox = box_%d\n",
+			i, i, i, i % 20);
+	fclose(file);
+	return text;
+}
+
+static void measure_open(double f)
+{
+	struct samples samples = samples_new(options.runs / 5);
+	char *config = large_config();
+
+	hookbox_close(open_box(config));
+	for (size_t i = 0; i < samples.n; i++) {
+		int64_t begun = floor_now_us();
+		struct hookbox *box = open_box(config);
+
+		samples.ours[i] = (double)(floor_now_us() - begun);
+		hookbox_close(box);
+	}
+	free(config);
+	print_result("open", floor_median(samples.ours, samples.n), "F", f, 20);
+	samples_free(&samples);
+}
+
+static void measure_docker(const char *mode, const char *key, const char *value,
+			   const char *const *base_argv, int runs)
+{
+	static const char *const argv[] = {"/hook", NULL};
+	struct samples samples = samples_new(runs);
+	char config[512], base[64];
+	struct hookbox *box;
+	double base_us;
+
+	snprintf(config, sizeof(config), "[sandbox bench]\nmode = %s\n%s = %s\ndocker_path = %s\n",
+		 mode, key, value, options.docker);
+	box = open_box(config);
+	interleave(&samples, base_argv, box, "bench", argv);
+	hookbox_close(box);
+	base_us = floor_median(samples.base, samples.n);
+	snprintf(base, sizeof(base), "%s by hand", mode);
+	print_result(mode, floor_median(samples.ours, samples.n), base, base_us, 1.05);
+	samples_free(&samples);
+}
+
+/* The same container options as hookbox's defaults: what is compared is hookbox, not Docker. */
+static void measure_engine(void)
+{
+	const char *const exec_argv[] = {
+		options.docker, "exec", "--interactive", "--", options.container, "/hook", NULL};
+	const char *const run_argv[] = {
+		options.docker,
+		"run",
+		"--rm",
+		"--interactive",
+		"--log-driver=none",
+		"--pull=never",
+		"--init",
+		"--network=none",
+		"--cap-drop=ALL",
+		"--security-opt=no-new-privileges",
+		"--memory=536870912",
+		"--memory-swap=536870912",
+		"--pids-limit=256",
+		"--read-only",
+		"--tmpfs=/tmp",
+		"--entrypoint=",
+		"--",
+		options.image,
+		"/hook",
+		NULL,
+	};
+
+	if (!options.docker || !options.image || !options.container) {
+		print_skip("docker_exec", options.no_engine);
+		print_skip("docker_run", options.no_engine);
+		return;
+	}
+	measure_docker("docker_exec", "container", options.container, exec_argv, options.runs / 15);
+	measure_docker("docker_run", "image", options.image, run_argv, options.runs / 30);
+}
+
+/* ---- Memory, in a process of its own ---- */
+
+static long status_kb(const char *name)
+{
+	char line[256];
+	long kb = 0;
+	FILE *file = fopen("/proc/self/status", "r");
+
+	while (file && fgets(line, sizeof(line), file))
+		if (!strncmp(line, name, strlen(name)))
+			kb = atol(line + strlen(name));
+	if (file)
+		fclose(file);
+	return kb;
+}
+
+/* Output without end, kept up to the limit of 8 MiB and dropped beyond it until the time is up. */
+static int be_endless(void)
+{
+	const char *const argv[] = {options.hook, "--endless", NULL};
+	const struct hookbox_call call = {
+		.size = sizeof(call),
+		.argv = argv,
+		.timeout_ms = 500,
+		.flags = HOOKBOX_DROP_OUTPUT,
+	};
+	struct hookbox *box = open_box("[sandbox bench]\nmode = direct\n");
+	struct hookbox_result *result;
+	struct hookbox_error error;
+	long before;
+
+	time_exec(box, "bench", (const char *const[]){options.hook, NULL});
+	before = status_kb("VmRSS:");
+	if (hookbox_exec(box, "bench", &call, &result, &error))
+		fail("endless", error.message);
+	if (result->end != HOOKBOX_TIMED_OUT || result->out_size != 8 * MIB ||
+	    result->out_total < 32ull * MIB)
+		fail("endless", "the output was not without end");
+	printf("%ld %ld\n", status_kb("VmHWM:"), status_kb("VmHWM:") - before);
+	hookbox_result_free(result);
+	hookbox_close(box);
+	return 0;
+}
+
+static void measure_memory(void)
+{
+	const char *const argv[] = {"/proc/self/exe", "--endless",	  "--hook", options.hook,
+				    "--plugin-dir",   options.plugin_dir, NULL};
+	static struct floor_output output;
+	long peak, growth;
+
+	if (floor_call(argv, (const char *const *)environ, "", 0, &output) || output.status)
+		fail("memory", "the child process failed; see bench --endless");
+	output.bytes[output.size < sizeof(output.bytes) ? output.size : sizeof(output.bytes) - 1] =
+		'\0';
+	if (sscanf(output.bytes, "%ld %ld", &peak, &growth) != 2)
+		fail("memory", "the child process says nothing");
+	print_memory(peak, growth, 8 * 1024);
+}
+
+/* ---- The whole ---- */
+
+static void parse_options(int argc, char **argv)
+{
+	static const struct option known[] = {
+		{"runs", required_argument, NULL, 'r'},
+		{"json", no_argument, NULL, 'j'},
+		{"hook", required_argument, NULL, 'h'},
+		{"plugin-dir", required_argument, NULL, 'p'},
+		{"docker", required_argument, NULL, 'd'},
+		{"image", required_argument, NULL, 'i'},
+		{"container", required_argument, NULL, 'c'},
+		{"no-engine", required_argument, NULL, 'n'},
+		{"endless", no_argument, NULL, 'e'},
+		{0},
+	};
+	int option;
+
+	while ((option = getopt_long(argc, argv, "", known, NULL)) != -1) {
+		switch (option) {
+		case 'r':
+			options.runs = atoi(optarg);
+			break;
+		case 'j':
+			options.json = true;
+			break;
+		case 'h':
+			options.hook = optarg;
+			break;
+		case 'p':
+			options.plugin_dir = optarg;
+			break;
+		case 'd':
+			options.docker = optarg;
+			break;
+		case 'i':
+			options.image = optarg;
+			break;
+		case 'c':
+			options.container = optarg;
+			break;
+		case 'n':
+			options.no_engine = optarg;
+			break;
+		case 'e':
+			options.endless = true;
+			break;
+		default:
+			exit(2);
+		}
+	}
+	if (options.runs < 1 || optind < argc)
+		fail("usage", "bench [--runs N] [--json] [--hook FILE] [--plugin-dir DIR] "
+			      "[--docker CLI --image IMAGE --container NAME | --no-engine WHY]");
+}
+
+int main(int argc, char **argv)
+{
+	double f;
+
+	parse_options(argc, argv);
+	options.hook = realpath(options.hook, NULL);
+	if (!options.hook)
+		fail("the hook", strerror(errno));
+	memset(input, 'x', sizeof(input));
+	options.plugin_dir = realpath(options.plugin_dir, NULL);
+	if (!options.plugin_dir)
+		fail("the plugin directory", strerror(errno));
+	if (options.endless)
+		return be_endless();
+	f = measure_direct();
+	measure_open(f);
+	measure_memory();
+	measure_engine();
+	if (options.json)
+		printf("\n}\n");
+	free((char *)options.hook);
+	free((char *)options.plugin_dir);
+	return 0;
+}
