@@ -153,6 +153,30 @@ static void short_timeout(struct kit *kit)
 	expect_gone(kit, result);
 }
 
+static struct hookbox_result *list_files(struct kit *kit)
+{
+	return KIT_CALL(kit, PLAIN, "sh", "-c", "cd /tmp && for f in * .[!.]*; do echo \"$f\"; done");
+}
+
+/* In a box that others use as well files come and go: what calls leave is there every time. */
+static void files_left(struct kit *kit)
+{
+	struct hookbox_call short_call = {.timeout_ms = 50};
+	bool same = false;
+	char sleep_text[16];
+
+	for (int i = 0; i < 3 && !same && !kit->failed; i++) {
+		_cleanup_result_ struct hookbox_result *before = list_files(kit);
+		_cleanup_result_ struct hookbox_result *ended =
+			KIT_CALL(kit, short_call, "sleep", kit_sleep(kit, sleep_text));
+		_cleanup_result_ struct hookbox_result *after = list_files(kit);
+
+		same = kit_exited(kit, before, 0) && kit_exited(kit, after, 0) && ended &&
+		       !strcmp(before->out, after->out);
+	}
+	EXPECT(kit, same, "files come into /tmp of the box with each call");
+}
+
 const struct kit_check kit_leftover_checks[] = {
 	{"a timeout ends the command", timeout_child},
 	{"a timeout ends children and grandchildren", timeout_grandchildren},
@@ -163,5 +187,6 @@ const struct kit_check kit_leftover_checks[] = {
 	{"a background process does not outlive its call", background_after_exit},
 	{"a background process that holds stdout does not hold the call", holder_of_stdout},
 	{"a stranger that holds stdout does not hold the call", clean_holder_of_stdout},
+	{"no file is left in the box", files_left, .only = SANDBOX_KEPT},
 	{0},
 };

@@ -73,7 +73,7 @@ static void stdin_unread(struct kit *kit)
 
 static void stdin_stays_open(struct kit *kit)
 {
-	struct hookbox_call call = {.use_stdin_fd = true};
+	struct hookbox_call call = {.use_stdin_fd = true, .timeout_ms = 5000 + 4 * kit->patience_ms};
 	_cleanup_result_ struct hookbox_result *result = NULL;
 	int fds[2];
 

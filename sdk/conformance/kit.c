@@ -13,10 +13,10 @@ static void say(struct kit *kit, bool *what, const char *format, va_list args)
 		return;
 	*what = true;
 	vsnprintf(kit->reason, sizeof(kit->reason), format, args);
-	/* What a command printed may be in it, and the reason is one line. */
+	/* What a command printed may be in it, and the reason is one line of text. */
 	for (char *c = kit->reason; *c; c++)
-		if ((unsigned char)*c < ' ' || *c == 0x7f)
-			*c = ' ';
+		if (*c < ' ' || *c > '~')
+			*c = *c == '\n' ? ' ' : '?';
 }
 
 void kit_fail(struct kit *kit, const char *format, ...)
