@@ -9,26 +9,52 @@
 #include "params_store.h"
 #include "plugin.h"
 
-static const char *const reserved[] = {
-	"mode", "env", "workdir", "shell", "timeout_ms", "stdout_limit", "stderr_limit", "agent",
-	"agent_idle", "pool", "pool_max_age", "multiplex", "network_keeper", NULL,
+/* The host's own keys of a [sandbox], and those that later releases will give a meaning. */
+static const struct {
+	const char *key;
+	bool later;
+} reserved[] = {
+	{"mode"},
+	{"env"},
+	{"workdir"},
+	{"shell"},
+	{"timeout_ms"},
+	{"stdout_limit"},
+	{"stderr_limit"},
+	{"agent", true},
+	{"agent_idle", true},
+	{"pool", true},
+	{"pool_max_age", true},
+	{"multiplex", true},
+	{"network_keeper", true},
 };
+#define N_RESERVED (sizeof(reserved) / sizeof(reserved[0]))
 
+#define TYPE(name, type)                                                                           \
+	{                                                                                          \
+		name, sizeof(type), _Alignof(type)                                                 \
+	}
 static const struct {
 	const char *name;
-	size_t size;	/* of the value in the instance */
+	size_t size; /* of the value in the instance */
+	size_t align;
 } types[] = {
-	[SANDBOX_BOOL] = {"bool", sizeof(bool)},
-	[SANDBOX_UINT] = {"uint", sizeof(uint64_t)},
-	[SANDBOX_SIZE] = {"size", sizeof(uint64_t)},
-	[SANDBOX_DURATION] = {"duration", sizeof(int64_t)},
-	[SANDBOX_STRING] = {"string", sizeof(char *)},
-	[SANDBOX_PATH] = {"path", sizeof(char *)},
-	[SANDBOX_PROGRAM] = {"program", sizeof(char *)},
-	[SANDBOX_LIST] = {"list", sizeof(struct sandbox_list)},
-	[SANDBOX_MOUNT_LIST] = {"mounts", sizeof(struct sandbox_mount_list)},
+	[SANDBOX_BOOL] = TYPE("bool", bool),
+	[SANDBOX_UINT] = TYPE("uint", uint64_t),
+	[SANDBOX_SIZE] = TYPE("size", uint64_t),
+	[SANDBOX_DURATION] = TYPE("duration", int64_t),
+	[SANDBOX_STRING] = TYPE("string", char *),
+	[SANDBOX_PATH] = TYPE("path", char *),
+	[SANDBOX_PROGRAM] = TYPE("program", char *),
+	[SANDBOX_LIST] = TYPE("list", struct sandbox_list),
+	[SANDBOX_MOUNT_LIST] = TYPE("mounts", struct sandbox_mount_list),
 };
 #define N_TYPES (sizeof(types) / sizeof(types[0]))
+
+/* More than any backend has: a larger table is a mistake in its numbers. */
+#define N_PARAMS_MAX 256
+#define PARAM_SIZE_MAX 1024
+#define MUST_UNDERSTAND 0xffff0000u
 
 /* ---- The table ---- */
 
@@ -53,10 +79,20 @@ bool param_find(const struct sandbox_plugin_v1 *plugin, const char *key,
 
 bool param_reserved(const char *key)
 {
-	for (const char *const *word = reserved; *word; word++)
-		if (!strcmp(*word, key))
+	for (size_t i = 0; i < N_RESERVED; i++)
+		if (!strcmp(reserved[i].key, key))
 			return true;
 	return !strncmp(key, "hookbox", 7);
+}
+
+bool param_text_ok(const char *text)
+{
+	if (!text || !*text)
+		return false;
+	for (const unsigned char *c = (const unsigned char *)text; *c; c++)
+		if (*c < ' ' || *c == 127)
+			return false;
+	return true;
 }
 
 const char *param_type_name(uint32_t type)
@@ -69,9 +105,75 @@ static bool is_list(uint32_t type)
 	return type == SANDBOX_LIST || type == SANDBOX_MOUNT_LIST;
 }
 
-static bool fits(const struct sandbox_plugin_v1 *plugin, size_t offset, size_t size)
+/* ---- Checking the table ---- */
+
+/* Where the parameter writes: its value, and its set_offset when it has one. */
+struct place {
+	size_t begin;
+	size_t size;
+	size_t align;
+};
+
+static size_t param_places(const struct sandbox_param *param, struct place places[2])
 {
-	return offset <= plugin->instance_size && size <= plugin->instance_size - offset;
+	places[0] =
+		(struct place){param->offset, types[param->type].size, types[param->type].align};
+	places[1] = (struct place){param->set_offset, sizeof(bool), _Alignof(bool)};
+	return param->set_offset ? 2 : 1;
+}
+
+static bool places_overlap(const struct sandbox_param *a, const struct sandbox_param *b)
+{
+	struct place of_a[2], of_b[2];
+	size_t n_a = param_places(a, of_a), n_b = param_places(b, of_b);
+
+	for (size_t i = 0; i < n_a; i++)
+		for (size_t j = 0; j < n_b; j++)
+			if (of_a[i].begin < of_b[j].begin + of_b[j].size &&
+			    of_b[j].begin < of_a[i].begin + of_a[i].size)
+				return true;
+	return false;
+}
+
+static int check_places(const struct sandbox_plugin_v1 *plugin, const struct sandbox_param *param,
+			struct hookbox_error *error)
+{
+	struct place places[2];
+	size_t n = param_places(param, places);
+
+	for (size_t i = 0; i < n; i++)
+		if (places[i].begin > plugin->instance_size ||
+		    places[i].size > plugin->instance_size - places[i].begin ||
+		    places[i].begin % places[i].align)
+			return error_set(error, -EINVAL,
+					 "parameter \"%s\" does not lie in the instance: "
+					 "check offset, set_offset and instance_size",
+					 param->key);
+	if (n == 2 && places[1].begin - places[0].begin < places[0].size)
+		return error_set(error, -EINVAL,
+				 "parameter \"%s\" has its set_offset in its own value",
+				 param->key);
+	return 0;
+}
+
+/* Against those before it. */
+static int check_unique(const struct sandbox_plugin_v1 *plugin, const struct sandbox_param *param,
+			uint32_t i, struct hookbox_error *error)
+{
+	for (uint32_t j = 0; j < i; j++) {
+		struct sandbox_param other;
+
+		param_get(plugin, j, &other);
+		if (!strcmp(other.key, param->key))
+			return error_set(error, -EINVAL, "parameter \"%s\" is in the table twice",
+					 param->key);
+		if (places_overlap(&other, param))
+			return error_set(error, -EINVAL,
+					 "parameter \"%s\" has the place of \"%s\" in the "
+					 "instance: check its offsets",
+					 param->key, other.key);
+	}
+	return 0;
 }
 
 /* Fills one parameter of a scratch instance with its default, to see that it parses. */
@@ -86,40 +188,56 @@ static int check_default(const struct sandbox_plugin_v1 *plugin, const struct sa
 		param_store_free(store);
 		return error_no_memory(error);
 	}
-	code = param_store_set(store, param, &param->dflt, 1, "default", "/", instance, error);
+	code = param_store_set(store, param, &param->dflt, 1, "its default", NULL, instance, error);
 	param_store_free(store);
-	return code;
+	return code ? error_prefix(error, "parameter \"%s\"", param->key) : 0;
+}
+
+static int check_entry(const struct sandbox_param *param, uint32_t i, struct hookbox_error *error)
+{
+	if (!param->key || !plugin_name_ok(param->key))
+		return error_set(error, -EINVAL,
+				 "parameter %u has no key of the form [a-z][a-z0-9_]*", i);
+	if (param_reserved(param->key))
+		return error_set(error, -EINVAL,
+				 "parameter \"%s\" has a key that belongs to hookbox; "
+				 "rename it",
+				 param->key);
+	if (!param->type || param->type >= N_TYPES)
+		return error_set(error, -EINVAL,
+				 "parameter \"%s\" has the type %u, which this hookbox does "
+				 "not know; update hookbox",
+				 param->key, param->type);
+	if (param->flags & MUST_UNDERSTAND)
+		return error_set(error, -EINVAL,
+				 "parameter \"%s\" has flags (%#x) that this hookbox does "
+				 "not know; update hookbox",
+				 param->key, param->flags & MUST_UNDERSTAND);
+	if (!param_text_ok(param->help) || (param->metavar && !param_text_ok(param->metavar)))
+		return error_set(error, -EINVAL,
+				 "parameter \"%s\": help, and metavar if there is one, must "
+				 "each be one line of text",
+				 param->key);
+	if (param->dflt && (param->flags & SANDBOX_PARAM_REQUIRED))
+		return error_set(error, -EINVAL,
+				 "parameter \"%s\" is required and has a default: drop one",
+				 param->key);
+	return 0;
 }
 
 static int check_param(const struct sandbox_plugin_v1 *plugin, uint32_t i,
 		       struct hookbox_error *error)
 {
-	struct sandbox_param param, other;
+	struct sandbox_param param;
+	int code;
 
 	param_get(plugin, i, &param);
-	if (!param.key || !plugin_name_ok(param.key))
-		return error_set(error, -EINVAL, "parameter %u has no key of the form [a-z][a-z0-9_]*", i);
-	if (param_reserved(param.key))
-		return error_set(error, -EINVAL, "parameter \"%s\" has a key that belongs to hookbox; "
-				 "rename it", param.key);
-	if (!param.type || param.type >= N_TYPES)
-		return error_set(error, -EINVAL, "parameter \"%s\" has the type %u, which this hookbox does "
-				 "not know; update hookbox", param.key, param.type);
-	if (!param.help || !param.help[0])
-		return error_set(error, -EINVAL, "parameter \"%s\" has no help", param.key);
-	if (!fits(plugin, param.offset, types[param.type].size) ||
-	    (param.set_offset && !fits(plugin, param.set_offset, sizeof(bool))))
-		return error_set(error, -EINVAL, "parameter \"%s\" lies outside of the instance: check "
-				 "offset and instance_size", param.key);
-	if (param.dflt && (param.flags & SANDBOX_PARAM_REQUIRED))
-		return error_set(error, -EINVAL, "parameter \"%s\" is required and has a default: drop one",
-				 param.key);
-	for (uint32_t j = 0; j < i; j++) {
-		param_get(plugin, j, &other);
-		if (!strcmp(other.key, param.key))
-			return error_set(error, -EINVAL, "parameter \"%s\" is in the table twice", param.key);
-	}
-	return param.dflt ? check_default(plugin, &param, error) : 0;
+	code = check_entry(&param, i, error);
+	if (!code)
+		code = check_places(plugin, &param, error);
+	if (!code)
+		code = check_unique(plugin, &param, i, error);
+	return code || !param.dflt ? code : check_default(plugin, &param, error);
 }
 
 int params_check(const struct sandbox_plugin_v1 *plugin, struct hookbox_error *error)
@@ -127,9 +245,15 @@ int params_check(const struct sandbox_plugin_v1 *plugin, struct hookbox_error *e
 	if (!plugin->n_params)
 		return 0;
 	if (!plugin->params)
-		return error_set(error, -EINVAL, "n_params is %u but params is NULL", plugin->n_params);
-	if (plugin->param_size < offsetof(struct sandbox_param, metavar))
-		return error_set(error, -EINVAL, "param_size is %u; set it to sizeof(struct sandbox_param)",
+		return error_set(error, -EINVAL, "n_params is %u but params is NULL",
+				 plugin->n_params);
+	if (plugin->n_params > N_PARAMS_MAX)
+		return error_set(error, -EINVAL, "n_params is %u, which is more than %d",
+				 plugin->n_params, N_PARAMS_MAX);
+	if (plugin->param_size < offsetof(struct sandbox_param, metavar) ||
+	    plugin->param_size > PARAM_SIZE_MAX || plugin->param_size % _Alignof(void *))
+		return error_set(error, -EINVAL,
+				 "param_size is %u; set it to sizeof(struct sandbox_param)",
 				 plugin->param_size);
 	for (uint32_t i = 0; i < plugin->n_params; i++) {
 		int code = check_param(plugin, i, error);
@@ -147,14 +271,22 @@ static int unknown_key(const struct sandbox_plugin_v1 *plugin, const struct para
 {
 	_cleanup_strv_ struct strv keys = {0};
 
+	if (param_reserved(value->key))
+		return error_set(error, -EINVAL,
+				 "%s: this release of hookbox does not have the key yet; "
+				 "remove it",
+				 value->where);
 	for (uint32_t i = 0; i < plugin->n_params; i++) {
 		struct sandbox_param param;
 
 		param_get(plugin, i, &param);
 		strv_add(&keys, param.key);
 	}
-	for (const char *const *word = reserved; *word; word++)
-		strv_add(&keys, *word);
+	for (size_t i = 0; i < N_RESERVED; i++)
+		if (!reserved[i].later)
+			strv_add(&keys, reserved[i].key);
+	if (keys.failed)
+		return error_no_memory(error);
 	return near_error(error, -EINVAL, value->key, strv_view(&keys),
 			  "%s: %s has no such parameter", value->where, plugin->name);
 }
@@ -167,7 +299,10 @@ static int fill_value(const struct sandbox_plugin_v1 *plugin, const struct param
 	if (!param_find(plugin, value->key, &param))
 		return unknown_key(plugin, value, error);
 	if (value->n_values != 1 && !is_list(param.type))
-		return error_set(error, -EINVAL, "%s: it stands here more than once; keep one", value->where);
+		return error_set(error, -EINVAL,
+				 "%s: it must stand here once, but does so %zu times; keep "
+				 "one",
+				 value->where, value->n_values);
 	if (param.set_offset)
 		*(bool *)((char *)instance + param.set_offset) = true;
 	return param_store_set(store, &param, value->values, value->n_values, value->where,
@@ -195,10 +330,12 @@ static int fill_defaults(const struct sandbox_plugin_v1 *plugin, const struct pa
 		if (find_value(values, n_values, param.key))
 			continue;
 		if (param.flags & SANDBOX_PARAM_REQUIRED)
-			return error_set(error, -EINVAL, "%s: %s needs the key \"%s\": %s; add \"%s = ...\"",
-					 where, plugin->name, param.key, param.help, param.key);
+			return error_set(error, -EINVAL,
+					 "%s: %s needs the key \"%s\": %s; add \"%s = ...\"", where,
+					 plugin->name, param.key, param.help, param.key);
 		if (param.dflt)
-			code = param_store_set(store, &param, &param.dflt, 1, where, NULL, instance, error);
+			code = param_store_set(store, &param, &param.dflt, 1, where, NULL, instance,
+					       error);
 		if (code)
 			return code;
 	}

@@ -13,7 +13,7 @@ int param_parse_bool(const char *text, bool *value)
 		const char *word;
 		bool value;
 	} words[] = {
-		{"yes", true}, {"true", true}, {"on", true}, {"1", true},
+		{"yes", true}, {"true", true},	 {"on", true},	 {"1", true},
 		{"no", false}, {"false", false}, {"off", false}, {"0", false},
 	};
 
@@ -70,7 +70,8 @@ int param_parse_size(const char *text, uint64_t *value)
 		unit = strchr(units, tolower((unsigned char)*rest));
 		if (!unit || rest[1])
 			return -EINVAL;
-		if (__builtin_mul_overflow(number, UINT64_C(1024) << (10 * (unit - units)), &number))
+		if (__builtin_mul_overflow(number, UINT64_C(1024) << (10 * (unit - units)),
+					   &number))
 			return -ERANGE;
 	}
 	*value = number;

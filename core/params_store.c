@@ -50,20 +50,31 @@ static void *store_keep(struct param_store *store, void *block)
 	return store->blocks[store->n++] = block;
 }
 
+/* What an error may show of a value. */
+static const char *shown(const struct reading *reading, const char *text)
+{
+	return reading->param->flags & SANDBOX_PARAM_SECRET ? "(secret)" : text;
+}
+
 /* ---- Texts and paths ---- */
 
 static int check_text(const struct reading *reading, const char *text)
 {
 	if (!text[0])
-		return error_set(reading->error, -EINVAL, "%s: the value is empty; give one or remove the "
-				 "key", reading->where);
-	for (const unsigned char *c = (const unsigned char *)text; *c; c++)
-		if (*c < ' ' || *c == 127)
-			return error_set(reading->error, -EINVAL, "%s: the value has a control character; "
-					 "remove it", reading->where);
+		return error_set(reading->error, -EINVAL,
+				 "%s: the value is empty; give one or remove the "
+				 "key",
+				 reading->where);
+	if (!param_text_ok(text))
+		return error_set(reading->error, -EINVAL,
+				 "%s: the value has a control character; "
+				 "remove it",
+				 reading->where);
 	if ((reading->param->flags & SANDBOX_PARAM_WORD) && text[0] == '-')
-		return error_set(reading->error, -EINVAL, "%s: \"%s\" begins with a dash and would be taken "
-				 "for an option; use another value", reading->where, text);
+		return error_set(reading->error, -EINVAL,
+				 "%s: \"%s\" begins with a dash and would be taken "
+				 "for an option; use another value",
+				 reading->where, shown(reading, text));
 	return 0;
 }
 
@@ -78,9 +89,10 @@ static int read_path(const struct reading *reading, const char *text, const char
 	} else if (reading->base_dir) {
 		*value = store_keep(reading->store, path_join(reading->base_dir, text));
 	} else {
-		return error_set(reading->error, -EINVAL, "%s: the path \"%s\" is relative, but there is no "
+		return error_set(reading->error, -EINVAL,
+				 "%s: the path \"%s\" is relative, but there is no "
 				 "config file that it could be relative to; write it from / on",
-				 reading->where, text);
+				 reading->where, shown(reading, text));
 	}
 	return *value ? 0 : error_no_memory(reading->error);
 }
@@ -97,8 +109,8 @@ static int read_string(const struct reading *reading, const char *text, const ch
 
 static int read_program(const struct reading *reading, const char *text, const char **value)
 {
-	return strchr(text, '/') ? read_path(reading, text, value) :
-				   read_string(reading, text, value);
+	return strchr(text, '/') ? read_path(reading, text, value)
+				 : read_string(reading, text, value);
 }
 
 /* ---- Lists ---- */
@@ -125,7 +137,8 @@ static bool cut_access(char *text)
 {
 	size_t length = strlen(text);
 
-	if (length > 3 && (!strcmp(text + length - 3, ":ro") || !strcmp(text + length - 3, ":rw"))) {
+	if (length > 3 &&
+	    (!strcmp(text + length - 3, ":ro") || !strcmp(text + length - 3, ":rw"))) {
 		bool read_only = text[length - 1] == 'o';
 
 		text[length - 3] = '\0';
@@ -138,27 +151,28 @@ static bool cut_access(char *text)
 static int read_mount(const struct reading *reading, const char *value, struct sandbox_mount *mount)
 {
 	_cleanup_free_ char *text = strdup(value);
+	int code = text ? check_text(reading, value) : error_no_memory(reading->error);
 	char *box;
-	int code;
 
-	if (!text)
-		return error_no_memory(reading->error);
+	if (code)
+		return code;
 	mount->read_only = cut_access(text);
 	box = strchr(text, ':');
 	if (box)
 		*box++ = '\0';
+	if (!text[0] || (box && (box[0] != '/' || strchr(box, ':'))))
+		return error_set(
+			reading->error, -EINVAL,
+			"%s: \"%s\" is no mount; write HOST:/ABSOLUTE/PATH/IN/BOX, and :rw "
+			"behind it if it may be written",
+			reading->where, shown(reading, value));
 	code = read_path(reading, text, &mount->host_path);
 	if (code)
 		return code;
-	if (!box) {
-		mount->box_path = mount->host_path;
-		return 0;
-	}
-	if (box[0] != '/' || strchr(box, ':'))
-		return error_set(reading->error, -EINVAL, "%s: \"%s\" is no mount; write "
-				 "HOST:/ABSOLUTE/PATH/IN/BOX, and :rw behind it if it may be written",
-				 reading->where, value);
-	return read_string(reading, box, &mount->box_path);
+	if (box)
+		return read_string(reading, box, &mount->box_path);
+	mount->box_path = mount->host_path;
+	return 0;
 }
 
 static int read_mounts(const struct reading *reading, const char *const *values, size_t n,
@@ -182,7 +196,8 @@ static int read_mounts(const struct reading *reading, const char *const *values,
 
 static int bad_value(const struct reading *reading, int code, const char *text, const char *form)
 {
-	return error_set(reading->error, -EINVAL, "%s: \"%s\" is %s; write %s", reading->where, text,
+	return error_set(reading->error, -EINVAL, "%s: \"%s\" is %s; write %s", reading->where,
+			 shown(reading, text),
 			 code == -ERANGE ? "too large" : "not of the right form", form);
 }
 
@@ -199,7 +214,8 @@ static int read_scalar(const struct reading *reading, const char *text, void *va
 		return code ? bad_value(reading, code, text, "a number such as 100") : 0;
 	case SANDBOX_SIZE:
 		code = param_parse_size(text, value);
-		return code ? bad_value(reading, code, text, "a size such as 512m (k, m, g)") : 0;
+		return code ? bad_value(reading, code, text, "a size such as 512m (k, m, g, t)")
+			    : 0;
 	case SANDBOX_DURATION:
 		code = param_parse_duration(text, value);
 		return code ? bad_value(reading, code, text, "a time such as 500ms, 10s or 5m") : 0;

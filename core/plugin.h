@@ -15,7 +15,8 @@
 /*
  * Fills *dirs with the plugin directories in search order: `first` (--plugin-dir), then
  * HOOKBOX_PLUGIN_PATH (colon-separated, ignored when setuid), then `configured`, then the built-in
- * directory. Entries that do not exist are kept; relative ones are an error.
+ * directory. Entries that do not exist are kept, repeated ones are left out; relative ones are an
+ * error.
  */
 int plugin_dirs_list(const char *const *first, const char *const *configured, struct strv *dirs,
 		     struct hookbox_error *error);
@@ -31,7 +32,8 @@ struct plugin_files {
 	size_t n;
 };
 
-/* Every NAME.so in the directories, in search order and then name order. Opens none. */
+/* Every NAME.so in the directories, in search order and then name order. Opens none. On failure
+ * *files is empty. */
 int plugin_files_find(const char *const *dirs, struct plugin_files *files,
 		      struct hookbox_error *error);
 void plugin_files_free(struct plugin_files *files);
@@ -46,32 +48,39 @@ int plugin_check_owner(const char *path, const char *what, struct hookbox_error 
 /* ---- Loading (plugin_load.c) ---- */
 
 /*
- * Loads the file for good (it is never unloaded) and gives its descriptor, checked and copied into
- * a zeroed struct of our size. Errors name the file and what to do.
+ * [any] Loads the file for good (it is never unloaded) and gives its descriptor, checked and copied
+ * into a zeroed struct of our size. Whatever is wrong with the file itself is found before its code
+ * runs. Errors name the file and what to do.
  */
 int plugin_load(const char *path, const struct sandbox_plugin_v1 **plugin,
 		struct hookbox_error *error);
 
 /*
- * The same for a descriptor that the program itself brings: check and copy. Copies are cached for
- * the life of the process, one for each descriptor address.
+ * [any] The same for a descriptor that the program itself brings: check and copy. Equal descriptors
+ * at one address have one copy, which lives as long as the process.
  */
 int plugin_adopt(const struct sandbox_plugin_v1 *raw, const char *where,
 		 const struct sandbox_plugin_v1 **plugin, struct hookbox_error *error);
 
 /*
- * Loads the file in a child process, which may crash or hang (10 s) without harm, and gives what it
+ * [any] Loads the file in a child process, which may crash or hang without harm, and gives what it
  * found as a JSON text. The child is `program --inspect-plugin PATH`, which calls plugin_load() and
- * plugin_describe() and prints: {"name","version","summary","flags":[...],"params":[{...}],
- * "extensions":[...]} - the form that `plugins list --json` prints. For listing and checking.
+ * plugin_describe() and prints what that gives, or an error that names PATH on stderr and exits
+ * with 1. For listing and checking.
  */
-int plugin_inspect(const char *program, const char *path, char **json, struct hookbox_error *error);
+#define PLUGIN_INSPECT_MS 10000
+int plugin_inspect(const char *program, const char *path, int64_t timeout_ms, char **json,
+		   struct hookbox_error *error);
 
-/* The same for a descriptor that is loaded already (the built-in one). */
+/*
+ * What a backend says of itself, as a JSON text: {"name","version","summary","abi":1,
+ * "flags":["fresh",...],"params":[{"key","type","required","secret","default","help","metavar"}],
+ * "extensions":["sandbox.box/1",...]}. default and metavar may be null.
+ */
 int plugin_describe(const struct sandbox_plugin_v1 *plugin, char **json,
 		    struct hookbox_error *error);
 
-/* Is the id in the plugin's extensions; NULL when not. */
+/* The plugin's extension of that id, or NULL. */
 const void *plugin_extension(const struct sandbox_plugin_v1 *plugin, const char *id);
 
 /* ---- Registry (plugin_registry.c): name -> descriptor, for one host ---- */
@@ -79,15 +88,16 @@ struct plugin_registry;
 
 struct plugin_registry *plugin_registry_new(void);
 void plugin_registry_free(struct plugin_registry *registry);
+/* Sets the directories that plugin_registry_add() and _get() look into; none before. */
 void plugin_registry_set_dirs(struct plugin_registry *registry, const char *const *dirs);
 /*
- * Adds a descriptor under its name. A name that is there already, or a file of it in the
+ * [any] Adds a descriptor under its name. A name that is there already, or a file of it in the
  * directories, is an error unless `replace`.
  */
 int plugin_registry_add(struct plugin_registry *registry, const struct sandbox_plugin_v1 *raw,
 			bool replace, struct hookbox_error *error);
 /*
- * The backend of that name: an added one, else the first NAME.so of the directories, which is
+ * [any] The backend of that name: an added one, else the first NAME.so of the directories, which is
  * loaded. -ENOENT names the directories searched and the backends there are.
  */
 int plugin_registry_get(struct plugin_registry *registry, const char *name,
@@ -102,6 +112,8 @@ bool param_find(const struct sandbox_plugin_v1 *plugin, const char *key,
 		struct sandbox_param *param);
 /* Does the key belong to the host? */
 bool param_reserved(const char *key);
+/* Is it one line of text: neither NULL nor empty, without control characters? */
+bool param_text_ok(const char *text);
 /* "string", "size", ... */
 const char *param_type_name(uint32_t type);
 /* Checks the table itself: keys, types, offsets within instance_size, defaults that parse. */

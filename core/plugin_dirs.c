@@ -27,11 +27,15 @@ int plugin_check_owner(const char *path, const char *what, struct hookbox_error 
 		return error_set(error, -errno, "%s \"%s\" cannot be read: %s", what, path,
 				 strerror(errno));
 	if (st.st_uid != 0 && st.st_uid != geteuid())
-		return error_set(error, -EPERM, "%s \"%s\" belongs to user %u, who could change what runs; "
-				 "chown it to root or to yourself", what, path, (unsigned int)st.st_uid);
+		return error_set(error, -EPERM,
+				 "%s \"%s\" belongs to user %u, who could change what runs; "
+				 "chown it to root or to yourself",
+				 what, path, (unsigned int)st.st_uid);
 	if (st.st_mode & 022)
-		return error_set(error, -EPERM, "%s \"%s\" can be changed by others (mode %04o); chmod go-w "
-				 "it", what, path, (unsigned int)(st.st_mode & 07777));
+		return error_set(error, -EPERM,
+				 "%s \"%s\" can be changed by others (mode %04o); chmod go-w "
+				 "it",
+				 what, path, (unsigned int)(st.st_mode & 07777));
 	return 0;
 }
 
@@ -39,8 +43,14 @@ static int add_dir(struct strv *dirs, const char *dir, const char *where,
 		   struct hookbox_error *error)
 {
 	if (dir[0] != '/')
-		return error_set(error, -EINVAL, "%s: the plugin directory \"%s\" is not absolute; write it "
-				 "from / on", where, dir);
+		return error_set(error, -EINVAL,
+				 "%s: the plugin directory \"%s\" is not absolute; write it "
+				 "from / on",
+				 where, dir);
+	/* A directory named twice would hide its own files. */
+	for (size_t i = 0; i < dirs->n; i++)
+		if (!strcmp(dirs->v[i], dir))
+			return 0;
 	strv_add(dirs, dir);
 	return 0;
 }
@@ -74,9 +84,10 @@ int plugin_dirs_list(const char *const *first, const char *const *configured, st
 		code = add_environment(dirs, error);
 	for (; configured && *configured && !code; configured++)
 		code = add_dir(dirs, *configured, "plugin_path", error);
+	if (!code)
+		code = add_dir(dirs, HOOKBOX_PLUGIN_DIR, "the build", error);
 	if (code)
 		return code;
-	strv_add(dirs, HOOKBOX_PLUGIN_DIR);
 	return dirs->failed ? error_no_memory(error) : 0;
 }
 
@@ -124,8 +135,8 @@ static int find_in(const char *dir, struct plugin_files *files, struct hookbox_e
 	if (n < 0) {
 		if (errno == ENOENT)
 			return 0;
-		return error_set(error, -errno, "the plugin directory \"%s\" cannot be read: %s", dir,
-				 strerror(errno));
+		return error_set(error, -errno, "the plugin directory \"%s\" cannot be read: %s",
+				 dir, strerror(errno));
 	}
 	for (int i = 0; i < n; i++) {
 		if (!code)
@@ -143,6 +154,8 @@ int plugin_files_find(const char *const *dirs, struct plugin_files *files,
 
 	for (; *dirs && !code; dirs++)
 		code = find_in(*dirs, files, error);
+	if (code)
+		plugin_files_free(files);
 	return code;
 }
 

@@ -3,7 +3,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
 #include "cleanup.h"
 #include "near.h"
@@ -12,7 +12,7 @@
 struct plugin_registry {
 	pthread_mutex_t lock;
 	struct strv dirs;
-	const struct sandbox_plugin_v1 **added;	/* those the program brings */
+	const struct sandbox_plugin_v1 **added; /* those the program brings */
 	size_t n_added;
 };
 
@@ -37,24 +37,42 @@ void plugin_registry_free(struct plugin_registry *registry)
 
 void plugin_registry_set_dirs(struct plugin_registry *registry, const char *const *dirs)
 {
+	pthread_mutex_lock(&registry->lock);
 	strv_free(&registry->dirs);
 	for (; *dirs; dirs++)
 		strv_add(&registry->dirs, *dirs);
+	pthread_mutex_unlock(&registry->lock);
 }
 
-/* The first file of that name in the directories, or NULL. */
-static char *find_file(const struct plugin_registry *registry, const char *name)
+/*
+ * The first file of that name in the directories, or NULL. A directory that cannot be looked into
+ * is an error: a later one must not answer for it.
+ */
+static int find_file(const struct plugin_registry *registry, const char *name, char **file,
+		     struct hookbox_error *error)
 {
+	*file = NULL;
+	if (registry->dirs.failed)
+		return error_no_memory(error);
 	for (size_t i = 0; i < registry->dirs.n; i++) {
-		char *path;
+		_cleanup_free_ char *path = NULL;
+		struct stat st;
 
-		if (asprintf(&path, "%s/%s.so", registry->dirs.v[i], name) < 0)
-			return NULL;
-		if (!access(path, F_OK))
-			return path;
-		free(path);
+		if (asprintf(&path, "%s/%s.so", registry->dirs.v[i], name) < 0) {
+			path = NULL;
+			return error_no_memory(error);
+		}
+		if (!lstat(path, &st)) {
+			*file = take_pointer(path);
+			return 0;
+		}
+		if (errno != ENOENT && errno != ENOTDIR)
+			return error_set(error, -errno,
+					 "the plugin directory \"%s\" cannot be searched "
+					 "for \"%s.so\": %s",
+					 registry->dirs.v[i], name, strerror(errno));
 	}
-	return NULL;
+	return 0;
 }
 
 static ptrdiff_t find_added(const struct plugin_registry *registry, const char *name)
@@ -66,23 +84,31 @@ static ptrdiff_t find_added(const struct plugin_registry *registry, const char *
 }
 
 /* Under the lock. */
-static int add(struct plugin_registry *registry, const struct sandbox_plugin_v1 *plugin, bool replace,
-	       struct hookbox_error *error)
+static int add(struct plugin_registry *registry, const struct sandbox_plugin_v1 *plugin,
+	       bool replace, struct hookbox_error *error)
 {
 	ptrdiff_t at = find_added(registry, plugin->name);
 	_cleanup_free_ char *file = NULL;
 	const struct sandbox_plugin_v1 **added;
+	int code;
 
 	if (at >= 0 && !replace)
-		return error_set(error, -EEXIST, "there is a backend \"%s\" already; put it into "
-				 "replace_plugins if it is to take its place", plugin->name);
+		return error_set(error, -EEXIST,
+				 "there is a backend \"%s\" already; put it into "
+				 "replace_plugins if it is to take its place",
+				 plugin->name);
 	if (at >= 0) {
 		registry->added[at] = plugin;
 		return 0;
 	}
-	if (!replace && (file = find_file(registry, plugin->name)))
-		return error_set(error, -EEXIST, "there is a backend \"%s\" already, \"%s\"; put yours into "
-				 "replace_plugins if it is to take its place", plugin->name, file);
+	code = replace ? 0 : find_file(registry, plugin->name, &file, error);
+	if (code)
+		return code;
+	if (file)
+		return error_set(error, -EEXIST,
+				 "there is a backend \"%s\" already, \"%s\"; put yours into "
+				 "replace_plugins if it is to take its place",
+				 plugin->name, file);
 	added = reallocarray(registry->added, registry->n_added + 1, sizeof(*added));
 	if (!added)
 		return error_no_memory(error);
@@ -121,7 +147,8 @@ static int not_found(const struct plugin_registry *registry, const char *name,
 	plugin_files_free(&files);
 	for (size_t i = 0; i < registry->dirs.n; i++)
 		buf_printf(&dirs, "%s%s", i ? ", " : "", registry->dirs.v[i]);
-	return near_error(error, -ENOENT, name, strv_view(&names), "no backend of that name is in %s",
+	return near_error(error, -ENOENT, name, strv_view(&names),
+			  "there is no backend \"%s\" in %s", name,
 			  dirs.data ? dirs.data : "any plugin directory");
 }
 
@@ -136,10 +163,10 @@ int plugin_registry_get(struct plugin_registry *registry, const char *name,
 	at = find_added(registry, name);
 	if (at >= 0)
 		*plugin = registry->added[at];
-	else if (plugin_name_ok(name) && (file = find_file(registry, name)))
-		code = plugin_load(file, plugin, error);
-	else
-		code = not_found(registry, name, error);
+	else if (plugin_name_ok(name))
+		code = find_file(registry, name, &file, error);
+	if (at < 0 && !code)
+		code = file ? plugin_load(file, plugin, error) : not_found(registry, name, error);
 	pthread_mutex_unlock(&registry->lock);
 	return code;
 }

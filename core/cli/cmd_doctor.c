@@ -77,7 +77,7 @@ static void examine_plugin(struct doctor *doctor, const struct plugin_file *file
 	if (file->hidden)
 		add_finding(doctor, SANDBOX_PROBE_WARNING, file->path,
 			    "another backend of this name comes first and hides it");
-	else if (plugin_inspect("/proc/self/exe", file->path, &json, &error) < 0)
+	else if (plugin_inspect("/proc/self/exe", file->path, PLUGIN_INSPECT_MS, &json, &error) < 0)
 		add_finding(doctor, SANDBOX_PROBE_FAILED, error.message, NULL);
 	else
 		add_finding(doctor, SANDBOX_PROBE_OK, file->path, NULL);

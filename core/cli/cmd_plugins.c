@@ -11,6 +11,7 @@
 #include "error.h"
 #include "host.h"
 #include "near.h"
+#include "path.h"
 #include "plugin.h"
 #include "sandbox.h"
 
@@ -47,12 +48,14 @@ static json_t *json_from(const char *text)
 static json_t *describe_file(const struct plugin_file *file)
 {
 	/* A person may name a file relative to where they are; the loader takes no such path. */
-	_cleanup_free_ char *absolute = realpath(file->path, NULL);
+	_cleanup_free_ char *here = file->path[0] == '/' ? NULL : getcwd(NULL, 0);
+	_cleanup_free_ char *absolute = here ? path_join(here, file->path) : NULL;
 	_cleanup_free_ char *text = NULL;
 	struct hookbox_error error = {0};
 	json_t *object;
 
-	if (!plugin_inspect(THIS_PROGRAM, absolute ? absolute : file->path, &text, &error))
+	if (!plugin_inspect(THIS_PROGRAM, absolute ? absolute : file->path, PLUGIN_INSPECT_MS, &text,
+			    &error))
 		object = json_loads(text, 0, NULL);
 	else
 		object = json_pack("{s:o, s:o}", "name", json_from(file->name), "error",

@@ -44,31 +44,34 @@ static long read_setting(const char *path)
 	return value;
 }
 
-/* Which of the settings forbids user namespaces here? */
-static const char *namespace_advice(void)
-{
-	if (read_setting("/proc/sys/kernel/unprivileged_userns_clone") == 0)
-		return "run `sysctl kernel.unprivileged_userns_clone=1` as root";
-	if (read_setting("/proc/sys/user/max_user_namespaces") == 0)
-		return "run `sysctl user.max_user_namespaces=10000` as root";
-	if (read_setting("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == 1)
-		return "AppArmor forbids them: install the profile for bwrap, or run `sysctl "
-		       "kernel.apparmor_restrict_unprivileged_userns=0` as root";
-	return "in a container, start that with a seccomp profile that allows them (docker run "
-	       "--security-opt seccomp=unconfined --security-opt systempaths=unconfined); elsewhere see "
-	       "that kernel.unprivileged_userns_clone=1 and user.max_user_namespaces is not 0";
-}
-
 static bool says(const char *text, const char *part)
 {
 	return strstr(text, part) != NULL;
 }
 
+static bool is_about_namespaces(const char *line)
+{
+	return says(line, "o permissions to creat") || says(line, "reating new namespace failed") ||
+	       says(line, "ser namespace") || says(line, "setting up uid map");
+}
+
+/* Which of the settings forbids user namespaces here? */
+static const char *namespace_advice(const char *line)
+{
+	if (read_setting("/proc/sys/kernel/unprivileged_userns_clone") == 0)
+		return "run `sysctl kernel.unprivileged_userns_clone=1` as root";
+	if (says(line, "ENOSPC") || read_setting("/proc/sys/user/max_user_namespaces") == 0)
+		return "there are as many as are allowed: run `sysctl user.max_user_namespaces=10000` as root";
+	if (read_setting("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == 1)
+		return "AppArmor forbids it: install the profile for bwrap, or run `sysctl "
+		       "kernel.apparmor_restrict_unprivileged_userns=0` as root";
+	return "in a container, start that with a seccomp profile that allows it (docker run "
+	       "--security-opt seccomp=unconfined --security-opt systempaths=unconfined); elsewhere see "
+	       "that kernel.unprivileged_userns_clone is 1 and user.max_user_namespaces is not 0";
+}
+
 static const char *advise(const struct bwrap_run *run, const char *line)
 {
-	if (says(line, "o permissions to creat") || says(line, "reating new namespace failed") ||
-	    says(line, "ser namespace") || says(line, "setting up uid map"))
-		return namespace_advice();
 	if (says(line, "oopback") || says(line, "RTM_"))
 		return "the network namespace cannot be set up, which AppArmor or a container's seccomp "
 		       "profile forbids; allow it there, or set network = host";
@@ -88,8 +91,11 @@ static const char *advise(const struct bwrap_run *run, const char *line)
 	if (says(line, "Can't mkdir") || says(line, "Can't create file"))
 		return "a place to mount on has to be there when it lies in a read-only directory: make it in "
 		       "rootfs, or choose another place";
-	if (says(line, "unexpected capabilities") || says(line, "Unexpected capabilities"))
+	if (says(line, "nexpected capabilities"))
 		return "run hookbox without extra capabilities";
+	if (says(line, "setpriv: "))
+		return "root has to become an ordinary user for a sandbox, and this container does not let it; "
+		       "run hookbox as an ordinary user";
 	if (says(line, "ulimit"))
 		return "a limit is already lower here: lower memory, or set 0";
 	return "run `hookbox doctor` to see what is missing";
@@ -110,6 +116,17 @@ static bool explain_start(const char *line, size_t n, struct bwrap_failure *fail
 	return true;
 }
 
+static void explain_box(const struct bwrap_run *run, const char *line, struct bwrap_failure *failure)
+{
+	bool forbidden = is_about_namespaces(line);
+
+	/* bwrap's own words guess at the cause, at length. */
+	snprintf(failure->what, sizeof(failure->what), "%s", forbidden ?
+		 "bwrap may not make a user namespace here" : line);
+	snprintf(failure->advice, sizeof(failure->advice), "%s", forbidden ?
+		 namespace_advice(line) : advise(run, line));
+}
+
 bool bwrap_explain(const struct bwrap_run *run, const char *text, size_t n,
 		   struct bwrap_failure *failure)
 {
@@ -124,8 +141,7 @@ bool bwrap_explain(const struct bwrap_run *run, const char *text, size_t n,
 		snprintf(line, sizeof(line), "%.*s", (int)first, text);
 		if (explain_start(line, strlen(line), failure))
 			return true;
-		snprintf(failure->what, sizeof(failure->what), "%s", line);
-		snprintf(failure->advice, sizeof(failure->advice), "%s", advise(run, line));
+		explain_box(run, line, failure);
 		return true;
 	}
 	return false;

@@ -304,6 +304,8 @@ static int docker_run_plan(const void *instance, const struct sandbox_plan_reque
 		docker_arg(&args, "--tty");
 	add_identity(&args, run, request);
 	docker_arg(&args, "--log-driver=none");
+	/* podman's rm --force asks first, and waits that long. */
+	docker_arg(&args, "--stop-timeout=0");
 	docker_arg(&args, "--pull=%s", run->pull);
 	if (run->init)
 		docker_arg(&args, "--init");
@@ -360,17 +362,24 @@ static int docker_run_plan_end(const void *instance, const struct sandbox_end_re
 
 /* ---- sandbox.box/1 ---- */
 
-/* Each line is "ID OWNER". */
+/*
+ * Each line is "ID LABELS": docker prints "KEY=VALUE,KEY=VALUE", podman "map[KEY:VALUE KEY:VALUE]",
+ * and no way to ask for one label is common to both.
+ */
 static void report_boxes(char *lines, const struct sandbox_box_list_sink *sink)
 {
+	static const char key[] = "hookbox.owner";
 	char *rest = NULL;
 
 	for (char *line = strtok_r(lines, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
-		char *owner = strchr(line, ' ');
+		char *owner = strstr(line, key);
 
+		line[strcspn(line, " ")] = '\0';
 		if (!owner)
 			continue;
-		*owner++ = '\0';
+		owner += strlen(key);
+		owner += *owner == '=' || *owner == ':';
+		owner[strcspn(owner, ",] ")] = '\0';
 		sink->box(sink, line, owner);
 	}
 }
@@ -411,7 +420,7 @@ static int docker_run_list(void *instance, const struct sandbox_box_request *req
 	docker_arg(&args, "--all");
 	docker_arg(&args, "--no-trunc");
 	docker_arg(&args, "--filter=label=hookbox.owner");
-	docker_arg(&args, "--format={{.ID}} {{.Label \"hookbox.owner\"}}");
+	docker_arg(&args, "--format={{.ID}} {{.Labels}}");
 	code = docker_args_end(&args, error);
 	if (!code)
 		code = docker_command_run(&run->cli, &command, request->timeout_ms, &result, error);

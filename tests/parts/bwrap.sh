@@ -10,15 +10,16 @@ need_bwrap()
 		2>/dev/null || skip_all "the kernel, or this container, lets bubblewrap make no sandbox"
 }
 
-# become_nobody DIR: ends a test unless it is root's; then prepares DIR, an absolute path that
-# everybody can reach, as nobody's own place and sets as_nobody, to be put before a command.
+# become_nobody DIR: prepares DIR, which everybody can reach, for runs as an unprivileged user: with a
+# hookbox and its backend in it, and as_nobody set, to be put before a command. Who is not root
+# already stays who it is.
 become_nobody()
 {
-	[ "$(id -u)" = 0 ] || skip_all "this is an unprivileged user's run already"
-	command -v setpriv >/dev/null || skip_all "there is no setpriv to become another user with"
-	nobody="setpriv --reuid=65534 --regid=65534 --clear-groups --no-new-privs --"
-	mkdir "$1/run" && chmod 700 "$1/run" && chown -R 65534:65534 "$1" || exit 1
-	as_nobody="$nobody env HOME=$1 TMPDIR=$1 XDG_RUNTIME_DIR=$1/run"
-	$as_nobody test -x "$top_builddir/core/.libs" || $as_nobody test -x "$top_builddir/core/hookbox" ||
-		skip_all "the build lies where other users cannot reach it"
+	cp "${top_builddir:?}/core/hookbox" "$top_builddir/plugins/.libs/bwrap_run.so" "$1/" &&
+		chmod 755 "$1" "$1/hookbox" "$1/bwrap_run.so" && mkdir -m 700 "$1/home" "$1/run" || exit 1
+	as_nobody="env HOME=$1/home TMPDIR=$1/home XDG_RUNTIME_DIR=$1/run"
+	[ "$(id -u)" = 0 ] || return 0
+	chown 65534:65534 "$1/home" "$1/run" || exit 1
+	as_nobody="setpriv --reuid=65534 --regid=65534 --clear-groups --no-new-privs -- $as_nobody"
+	$as_nobody test -x "$1/hookbox" || skip_all "$1 cannot be reached by other users; set TMPDIR"
 }

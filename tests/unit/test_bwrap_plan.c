@@ -335,7 +335,10 @@ static void bwraps_words(void **state)
 	assert_not_started("bwrap: Can't find source path /x: No such file or directory\n", 0, "binds");
 	assert_not_started("bwrap: No permissions to creating new namespace, likely because the kernel "
 			   "does not allow non-privileged user namespaces. On e.g. debian this can be "
-			   "enabled with 'sysctl kernel.unprivileged_userns_clone=1'.\n", 0, "s");
+			   "enabled with 'sysctl kernel.unprivileged_userns_clone=1'.\n", 0,
+			   "bwrap may not make a user namespace here");
+	assert_not_started("bwrap: Creating new namespace failed: nesting depth or "
+			   "/proc/sys/user/max_*_namespaces exceeded (ENOSPC)\n", 0, "sysctl");
 	assert_not_started("bwrap: Can't mount proc on /newroot/proc: Operation not permitted\n", 0,
 			   "systempaths=unconfined");
 	assert_not_started("bwrap: Can't mkdir /x: Read-only file system\n", 0, "rootfs");

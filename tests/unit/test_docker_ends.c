@@ -331,11 +331,16 @@ static void note_finding(const struct sandbox_probe_sink *sink, uint32_t status,
 static void test_boxes_are_listed_and_stopped(void **state)
 {
 	static const char *const answers[] = {
-		"0 abc own-1\ndef own 2\nlast|", "1 |Cannot connect to the Docker daemon\n", "0 "
-		"abc|",
-		"1 |Error: No such container: abc\n", "1 |removal of container abc is already in "
-		"progress\n",
-		"0 |", "1 |cannot kill\n", "missing", NULL,
+		"0 abc hookbox.call=c,hookbox.owner=own-1,x=y\n"
+		"def map[a:b hookbox.owner:own-2 x:y]\nghi a=b\nlast hookbox.owner=own-3\n|",
+		"1 |Cannot connect to the Docker daemon\n",
+		"0 abc|",
+		"1 |Error: No such container: abc\n",
+		"1 |removal of container abc is already in progress\n",
+		"0 |",
+		"1 |cannot kill\n",
+		"missing",
+		NULL,
 	};
 	const struct sandbox_box_request request = {.size = sizeof(request), .timeout_ms = 5000};
 	struct pretence pretence;
@@ -351,7 +356,7 @@ static void test_boxes_are_listed_and_stopped(void **state)
 	assert_null(ext->find);
 	assert_null(ext->start);
 	assert_int_equal(ext->list(box.instance, &request, &sink, box.error), 0);
-	assert_string_equal(pretence.found.data, "abc of own-1\ndef of own 2\n");
+	assert_string_equal(pretence.found.data, "abc of own-1\ndef of own-2\nlast of own-3\n");
 	assert_int_equal(ext->list(box.instance, &request, &sink, box.error), -EIO);
 	assert_contains(box.error, "Cannot connect");
 	assert_int_equal(ext->stop(box.instance, &request, "abc", box.error), 0);
@@ -362,7 +367,7 @@ static void test_boxes_are_listed_and_stopped(void **state)
 	assert_int_equal(ext->stop(box.instance, &request, "abc", box.error), -EIO);
 	assert_contains(pretence.asked.data,
 			"docker ps --all --no-trunc --filter=label=hookbox.owner --format={{.ID}} "
-			"{{.Label \"hookbox.owner\"}}\n");
+			"{{.Labels}}\n");
 	assert_contains(pretence.asked.data, "docker rm --force --volumes -- abc\n");
 	pretence_end(&pretence);
 	box_close(&box);

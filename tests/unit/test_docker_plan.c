@@ -36,7 +36,8 @@ static void test_run_is_closed_by_default(void **state)
 	OPEN(&box, "docker_run", "image=some/image:1");
 	assert_plan(&box, &shell_request,
 		    "docker\nrun\n--rm\n--interactive\n--name=hookbox-o-1\n"
-		    "--label=hookbox.owner=o\n--label=hookbox.call=o-1\n--log-driver=none\n"
+		    "--label=hookbox.owner=o\n--label=hookbox.call=o-1\n"
+		    "--log-driver=none\n--stop-timeout=0\n"
 		    "--pull=never\n--init\n--network=none\n--cap-drop=ALL\n"
 		    "--security-opt=no-new-privileges\n"
 		    "--memory=536870912\n--memory-swap=536870912\n--pids-limit=256\n--read-only\n"
@@ -57,7 +58,8 @@ static void test_run_with_everything(void **state)
 	assert_plan(&box, &shell_request,
 		    "/conf/bin/docker\n--host=tcp://engine:1\nrun\n--rm\n--interactive\n"
 		    "--name=hookbox-o-1\n--label=hookbox.owner=o\n--label=hookbox.call=o-1\n"
-		    "--label=team=a b\n--log-driver=none\n--pull=missing\n--network=host\n"
+		    "--label=team=a b\n--log-driver=none\n--stop-timeout=0\n--pull=missing\n"
+		    "--network=host\n"
 		    "--cap-drop=ALL\n--cap-add=NET_RAW\n--cap-add=CHOWN\n--user=1000:1000\n"
 		    "--memory=67108864\n--memory-swap=67108864\n--pids-limit=10\n--cpus=1.5\n"
 		    "--device=/dev/fuse:/dev/fuse:r\n--gpus=all\n--runtime=runsc\n"
@@ -77,7 +79,8 @@ static void test_run_without_limits(void **state)
 	     "context=far");
 	assert_plan(&box, &shell_request,
 		    "docker\n--context=far\nrun\n--rm\n--interactive\n--name=hookbox-o-1\n"
-		    "--label=hookbox.owner=o\n--label=hookbox.call=o-1\n--log-driver=none\n"
+		    "--label=hookbox.owner=o\n--label=hookbox.call=o-1\n"
+		    "--log-driver=none\n--stop-timeout=0\n"
 		    "--pull=never\n--init\n--network=none\n--cap-drop=ALL\n"
 		    "--security-opt=no-new-privileges\n--read-only\n--entrypoint=\n--\ni\nsh\n-c\n"
 		    "script\nhookbox\n");

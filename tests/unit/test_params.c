@@ -58,6 +58,8 @@ struct instance {
 	const char *program;
 	struct sandbox_list list;
 	struct sandbox_mount_list mounts;
+	uint64_t number;
+	const char *secret;
 };
 
 #define PARAM(k, t, f, d)                                                  \
@@ -76,6 +78,8 @@ static const struct sandbox_param params[] = {
 	PARAM(program, SANDBOX_PROGRAM, 0, "docker"),
 	PARAM(list, SANDBOX_LIST, 0, NULL),
 	PARAM(mounts, SANDBOX_MOUNT_LIST, 0, NULL),
+	PARAM(number, SANDBOX_UINT, 0, NULL),
+	PARAM(secret, SANDBOX_STRING, SANDBOX_PARAM_SECRET | SANDBOX_PARAM_WORD, NULL),
 };
 
 static const struct sandbox_plugin_v1 plugin = {
@@ -143,7 +147,23 @@ static void test_fill_errors(void **state)
 		{VALUE("nam", "x"), "f.ini:3: [sandbox s] nam"},
 		{VALUE("nam", "x"), "did you mean \"name\""},
 		{VALUE("size", "big"), "a size such as 512m"},
-		{VALUE("size", "1k", "2k"), "more than once"},
+		{VALUE("size", "1k", "2k"), "stand here once, but does so 2 times"},
+		{VALUE("quite_another", "x"), "there is flag, size, wait, name"},
+		{VALUE("timeout", "x"), "did you mean \"timeout_ms\"?"},
+		{VALUE("pool", "2"), "this release of hookbox does not have the key yet"},
+		{VALUE("hookbox_x", "2"), "this release of hookbox does not have the key yet"},
+		{VALUE("number", "-1"), "\"-1\" is not of the right form; write a number"},
+		{VALUE("number", "18446744073709551616"), "is too large"},
+		{VALUE("secret", "-hush"), "\"(secret)\" begins with a dash"},
+		{VALUE("path", ""), "empty"},
+		{VALUE("path", "a\tb"), "control character"},
+		{VALUE("program", "./a\x7f"), "control character"},
+		{VALUE("mounts", ""), "empty"},
+		{VALUE("mounts", ":/b"), "HOST:/ABSOLUTE"},
+		{VALUE("mounts", ":ro"), "HOST:/ABSOLUTE"},
+		{VALUE("mounts", "/a:"), "HOST:/ABSOLUTE"},
+		{VALUE("mounts", "/a:/b:rx"), "HOST:/ABSOLUTE"},
+		{VALUE("mounts", "/a:/b\n"), "control character"},
 		{VALUE("flag", "perhaps"), "yes or no"},
 		{VALUE("wait", "soon"), "500ms"},
 		{VALUE("name", "-x"), "begins with a dash"},
@@ -165,7 +185,37 @@ static void test_fill_errors(void **state)
 		assert_true(params_fill(&plugin, values, n, "f.ini:1", &instance, &store, &error) < 0);
 		assert_null(instance);
 		assert_contains(error.message, cases[i].message);
+		assert_contains(error.message, cases[i].value.where);
+		assert_null(strstr(error.message, "hush"));
 	}
+}
+
+static void test_fill_defaults(void **state)
+{
+	const struct param_value values[] = {
+		VALUE("name", "n"), VALUE("mounts", "/with,comma=\"x\" y:rw", "/a:/b:rw"),
+		VALUE("path", "/as/it/is"),
+	};
+	struct hookbox_error error = {0};
+	struct param_store *store;
+	struct instance *instance;
+	void *filled;
+
+	if (params_fill(&plugin, values, 3, "f.ini:1: [sandbox s]", &filled, &store, &error))
+		fail_msg("%s", error.message);
+	instance = filled;
+	assert_string_equal(instance->program, "docker");
+	assert_int_equal(instance->size, 1024);
+	assert_false(instance->flag_set);
+	assert_null(instance->secret);
+	assert_int_equal(instance->list.n, 0);
+	assert_string_equal(instance->path, "/as/it/is");
+	assert_string_equal(instance->mounts.v[0].host_path, "/with,comma=\"x\" y");
+	assert_string_equal(instance->mounts.v[0].box_path, "/with,comma=\"x\" y");
+	assert_false(instance->mounts.v[0].read_only);
+	assert_string_equal(instance->mounts.v[1].host_path, "/a");
+	assert_string_equal(instance->mounts.v[1].box_path, "/b");
+	params_free(instance, store);
 }
 
 static void test_fill_misses_required(void **state)
@@ -205,6 +255,7 @@ int main(void)
 		cmocka_unit_test(test_bool),
 		cmocka_unit_test(test_numbers),
 		cmocka_unit_test(test_fill),
+		cmocka_unit_test(test_fill_defaults),
 		cmocka_unit_test(test_fill_errors),
 		cmocka_unit_test(test_fill_misses_required),
 		cmocka_unit_test(test_relative_paths_need_a_file),

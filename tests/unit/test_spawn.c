@@ -230,7 +230,7 @@ static void test_the_process_has_three_descriptors(void **state)
 static void test_closed_standard_streams_of_ours_do_no_harm(void **state)
 {
 	int saved[3];
-	_cleanup_run_ struct run run;
+	_cleanup_run_ struct run run, relayed;
 
 	for (int i = 0; i < 3; i++) {
 		saved[i] = fcntl(i, F_DUPFD_CLOEXEC, 50);
@@ -240,6 +240,12 @@ static void test_closed_standard_streams_of_ours_do_no_harm(void **state)
 	run.request.stdin_data = "in";
 	run.request.stdin_size = 2;
 	run_start(&run);
+	/* Nor are their numbers taken for pipes of the engine's own. */
+	run_prepare(&relayed, SH("cat"));
+	relayed.request.stdin_data = "in";
+	relayed.request.stdin_size = 2;
+	run_relay(&relayed, 0, 1);
+	run_start(&relayed);
 	for (int i = 0; i < 3; i++) {
 		dup2(saved[i], i);
 		close(saved[i]);
@@ -247,6 +253,7 @@ static void test_closed_standard_streams_of_ours_do_no_harm(void **state)
 	assert_exited(&run, 0);
 	assert_string_equal(run_out(&run, 0), "in");
 	assert_string_equal(run_out(&run, 1), "err\n");
+	assert_int_equal(relayed.result.end, SPAWN_CANCELLED);
 }
 
 static void test_signals_are_as_a_program_expects_them(void **state)

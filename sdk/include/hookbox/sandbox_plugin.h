@@ -44,7 +44,12 @@
 extern "C" {
 #endif
 
+#ifdef __cplusplus
+/* A const object of C++ is otherwise local to its file. */
+#define SANDBOX_PLUGIN_EXPORT extern "C" __attribute__((visibility("default")))
+#else
 #define SANDBOX_PLUGIN_EXPORT __attribute__((visibility("default")))
+#endif
 
 /* First field of the descriptor: "hbx1" read as a big-endian number. */
 #define SANDBOX_PLUGIN_MAGIC 0x68627831u
@@ -91,7 +96,8 @@ extern "C" {
  * ---- Parameters ----
  *
  * A plugin lists its keys of a [sandbox] section; the host parses, checks and documents them, and
- * writes the values into the instance before open(). Keys that belong to the host (mode, env,
+ * writes the values into the instance before open(). A text (string, path, item of a list) is never
+ * empty and holds no control character. Keys that belong to the host (mode, env,
  * workdir, shell, timeout_ms, stdout_limit, stderr_limit, agent, agent_idle, pool, pool_max_age,
  * multiplex, network_keeper) and keys beginning with "hookbox" are refused.
  */
@@ -99,7 +105,7 @@ extern "C" {
 enum sandbox_param_type {
 	SANDBOX_BOOL = 1,	/* bool: yes/no, true/false, on/off, 1/0 */
 	SANDBOX_UINT = 2,	/* uint64_t: decimal digits */
-	SANDBOX_SIZE = 3,	/* uint64_t bytes: a number with an optional k, m, g (powers of 1024) */
+	SANDBOX_SIZE = 3,	/* uint64_t bytes: a number, or one with k, m, g, t (of 1024) */
 	SANDBOX_DURATION = 4,	/* int64_t milliseconds: a number with ms, s, m or h; plain = ms */
 	SANDBOX_STRING = 5,	/* const char *, NULL when unset */
 	SANDBOX_PATH = 6,	/* const char *: a host path, made absolute against the config file */
@@ -110,13 +116,18 @@ enum sandbox_param_type {
 				 * without BOX the box has it at the same path; ro unless rw */
 };
 
+/*
+ * Flags of a parameter. Bits 0 to 15 are hints that an older host may ignore; bits 16 to 31 must be
+ * understood: a host that meets an unknown one there refuses the plugin.
+ */
+
 /* The key must be in the section. */
 #define SANDBOX_PARAM_REQUIRED (1u << 0)
-/* The value is never printed (config show, logs). */
+/* The value is never printed (config show, logs, errors). */
 #define SANDBOX_PARAM_SECRET (1u << 1)
 /*
  * The value may end up in an argv where a leading dash would make it an option: the host refuses
- * values that begin with one, and values with control characters.
+ * values that begin with one.
  */
 #define SANDBOX_PARAM_WORD (1u << 2)
 
@@ -124,13 +135,15 @@ struct sandbox_param {
 	const char *key;	/* [a-z][a-z0-9_]* */
 	uint32_t type;		/* enum sandbox_param_type */
 	uint32_t flags;		/* SANDBOX_PARAM_* */
-	const char *dflt;	/* as it would be written in the config; NULL: none, value stays zero */
+	const char *dflt;	/* as it would be written in the config, paths absolute; NULL: none, the
+				 * value stays zero */
 	const char *help;	/* one line, no full stop */
-	size_t offset;		/* of the value in the instance struct */
+	size_t offset;		/* of the value in the instance struct (offsetof) */
 	size_t set_offset;	/* of a bool that is set when the config names the key; 0: none */
 	const char *metavar;	/* what the value stands for in help texts; NULL: from the type */
 };
 
+/* What stands in instances and requests by value: these three never grow. */
 struct sandbox_list {
 	size_t n;
 	const char *const *v;
@@ -224,7 +237,7 @@ struct sandbox_process_end {
 
 /*
  * What that means for the call. The host presets: END_COMMAND with the process's own end, nothing
- * dropped, for a call whose marks are complete it does not ask.
+ * dropped. It does not ask about a call whose marks are complete.
  */
 struct sandbox_verdict {
 	size_t size;
@@ -415,8 +428,10 @@ struct sandbox_run_io {
 
 struct sandbox_run_result {
 	size_t size;
-	struct sandbox_verdict verdict;	/* how the command ended; when cancel_fd told it to: LOST */
 	bool proven;			/* nothing of the call is left, for certain */
+	/* How the command ended; when cancel_fd told it to: LOST. It has its own size and stays the
+	 * last field, so that what a later version adds to it moves nothing. */
+	struct sandbox_verdict verdict;
 };
 
 struct sandbox_run_v1 {
