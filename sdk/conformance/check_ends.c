@@ -12,8 +12,8 @@
 
 static void exit_codes(struct kit *kit)
 {
-	static const int codes[] = {0, 1, 2, 3, 42, 63, 64, 100, 124, 125, 126, 127, 128, 129, 137, 254,
-				    255};
+	static const int codes[] = {0,	 1,   2,   3,	42,  63,  64,  100, 124,
+				    125, 126, 127, 128, 129, 137, 254, 255};
 	size_t n = kit->options->full ? 256 : sizeof(codes) / sizeof(codes[0]);
 
 	for (size_t i = 0; i < n; i++) {
@@ -44,8 +44,8 @@ static void signals(struct kit *kit)
 		if (!result)
 			return;
 		EXPECT(kit, result->end == end && result->status == status,
-		       "signal %d came back as \"%s\" %d", numbers[i], hookbox_end_name(result->end),
-		       result->status);
+		       "signal %d came back as \"%s\" %d", numbers[i],
+		       hookbox_end_name(result->end), result->status);
 	}
 }
 
@@ -80,8 +80,9 @@ static void limit_ends(struct kit *kit)
 		return;
 	EXPECT(kit, result->end == HOOKBOX_OUTPUT_LIMIT, "it ended as \"%s\"",
 	       hookbox_end_name(result->end));
-	EXPECT(kit, result->out_size == 100000 && result->out_total > 100000 &&
-	       result->out_dropped == result->out_total - 100000,
+	EXPECT(kit,
+	       result->out_size == 100000 && result->out_total > 100000 &&
+		       result->out_dropped == result->out_total - 100000,
 	       "kept %zu of %llu, dropped %llu", result->out_size,
 	       (unsigned long long)result->out_total, (unsigned long long)result->out_dropped);
 	EXPECT(kit, result->message, "nothing says why");
@@ -89,17 +90,21 @@ static void limit_ends(struct kit *kit)
 
 static void limit_drops(struct kit *kit)
 {
-	struct hookbox_call call = {.stdout_limit = 1000, .stderr_limit = 10, .flags = HOOKBOX_DROP_OUTPUT};
-	_cleanup_result_ struct hookbox_result *result = KIT_CALL(
-		kit, call, "sh", "-c",
-		"i=0; while [ $i -lt 500 ]; do echo 123456789; i=$((i+1)); done; echo 123456789abcdef >&2");
+	struct hookbox_call call = {
+		.stdout_limit = 1000, .stderr_limit = 10, .flags = HOOKBOX_DROP_OUTPUT};
+	_cleanup_result_ struct hookbox_result *result =
+		KIT_CALL(kit, call, "sh", "-c",
+			 "i=0; while [ $i -lt 500 ]; do echo 123456789; i=$((i+1)); done; echo "
+			 "123456789abcdef >&2");
 
 	if (!kit_exited(kit, result, 0))
 		return;
-	EXPECT(kit, result->out_size == 1000 && result->out_total == 5000 && result->out_dropped == 4000,
+	EXPECT(kit,
+	       result->out_size == 1000 && result->out_total == 5000 && result->out_dropped == 4000,
 	       "kept %zu of %llu", result->out_size, (unsigned long long)result->out_total);
 	EXPECT(kit, result->err_size == 10 && result->err_total == 16 && result->err_dropped == 6,
-	       "kept %zu of %llu of stderr", result->err_size, (unsigned long long)result->err_total);
+	       "kept %zu of %llu of stderr", result->err_size,
+	       (unsigned long long)result->err_total);
 }
 
 /* The most memory that was used, in KiB, since it was last reset; 0 when that cannot be told. */
@@ -140,7 +145,8 @@ static void limit_bounds_memory(struct kit *kit)
 		return;
 	EXPECT(kit, result->out_total == 512 * 65536 && result->out_size == 100000,
 	       "kept %zu of %llu", result->out_size, (unsigned long long)result->out_total);
-	EXPECT(kit, after < before + 8192, "32 MiB of output took %lu KiB of memory", after - before);
+	EXPECT(kit, after < before + 8192, "32 MiB of output took %lu KiB of memory",
+	       after - before);
 }
 
 /* ---- Cancels: the command says "started" first, else there would be nothing to end ---- */
@@ -165,7 +171,8 @@ static void expect_cancelled(struct kit *kit, struct hookbox_call call)
 			  kit_sleep(kit, sleep_text));
 	if (!result)
 		return;
-	EXPECT(kit, result->end == HOOKBOX_CANCELLED, "it ended as \"%s\"", hookbox_end_name(result->end));
+	EXPECT(kit, result->end == HOOKBOX_CANCELLED, "it ended as \"%s\"",
+	       hookbox_end_name(result->end));
 	EXPECT(kit, result->out_total, "it was cancelled before the command had started");
 	kit_expect_gone(kit, "the command still runs");
 }
@@ -205,7 +212,8 @@ static void cancel_from_sink(struct kit *kit)
 	struct hookbox_cancel *cancel = hookbox_cancel_new();
 
 	EXPECT(kit, cancel, "no cancel object could be made");
-	expect_cancelled(kit, (struct hookbox_call){.cancel = cancel, .sink = cancel_at_output,
+	expect_cancelled(kit, (struct hookbox_call){.cancel = cancel,
+						    .sink = cancel_at_output,
 						    .sink_data = cancel});
 	hookbox_cancel_free(cancel);
 }
@@ -248,7 +256,7 @@ static void timeout_with_endless_stdin(struct kit *kit)
 /* ---- Many at once ---- */
 
 struct worker {
-	struct kit kit;		/* a copy: each thread has its own verdict */
+	struct kit kit; /* a copy: each thread has its own verdict */
 	unsigned int number;
 	pthread_t thread;
 };
@@ -264,7 +272,8 @@ static void *work(void *data)
 
 	snprintf(variable, sizeof(variable), "KIT_NUMBER=%u", worker->number);
 	snprintf(code, sizeof(code), "%u", worker->number);
-	result = KIT_CALL(&worker->kit, call, "sh", "-c", "cat; echo $KIT_NUMBER >&2; exit $1", "sh", code);
+	result = KIT_CALL(&worker->kit, call, "sh", "-c", "cat; echo $KIT_NUMBER >&2; exit $1",
+			  "sh", code);
 	if (!kit_exited(&worker->kit, result, (int)worker->number))
 		return NULL;
 	if (result->out_size != 20000 || memcmp(result->out, bytes, 20000) ||

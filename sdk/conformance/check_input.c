@@ -16,21 +16,21 @@ static void every_byte(char text[256])
 
 static void args_awkward(struct kit *kit)
 {
-	static const char expected[] =
-		"[][-n][--][*][?][$HOME][$(id)][`id`][a  b]['][\"][\\][\n\n][\t][!][#][~][%s][;][&][|]";
-	_cleanup_result_ struct hookbox_result *result = KIT_CALL(
-		kit, PLAIN, "sh", "-c", "for a; do printf '[%s]' \"$a\"; done", "sh", "", "-n", "--", "*",
-		"?", "$HOME", "$(id)", "`id`", "a  b", "'", "\"", "\\", "\n\n", "\t", "!", "#", "~", "%s",
-		";", "&", "|");
+	static const char expected[] = "[][-n][--][*][?][$HOME][$(id)][`id`][a  "
+				       "b]['][\"][\\][\n\n][\t][!][#][~][%s][;][&][|]";
+	_cleanup_result_ struct hookbox_result *result =
+		KIT_CALL(kit, PLAIN, "sh", "-c", "for a; do printf '[%s]' \"$a\"; done", "sh", "",
+			 "-n", "--", "*", "?", "$HOME", "$(id)", "`id`", "a  b", "'", "\"", "\\",
+			 "\n\n", "\t", "!", "#", "~", "%s", ";", "&", "|");
 
 	kit_said(kit, result, expected, strlen(expected));
 }
 
 static void args_utf8_and_not(struct kit *kit)
 {
-	static const char text[] = "gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x90\xb3 \xff\xfe\x80 \xc3(";
-	_cleanup_result_ struct hookbox_result *result =
-		KIT_CALL(kit, PLAIN, "printf", "%s", text);
+	static const char text[] =
+		"gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x90\xb3 \xff\xfe\x80 \xc3(";
+	_cleanup_result_ struct hookbox_result *result = KIT_CALL(kit, PLAIN, "printf", "%s", text);
 
 	kit_said(kit, result, text, strlen(text));
 }
@@ -134,10 +134,12 @@ static void env_gone(struct kit *kit)
 static void env_of_loaders(struct kit *kit)
 {
 	const char *const env[] = {"LD_PRELOAD=/kit/none.so", "DOCKER_HOST=tcp://127.0.0.1:1",
-				   "KUBECONFIG=/kit/none", "PATH=/usr/local/bin:/usr/bin:/bin", NULL};
+				   "KUBECONFIG=/kit/none", "PATH=/usr/local/bin:/usr/bin:/bin",
+				   NULL};
 	struct hookbox_call call = {.env = env};
-	_cleanup_result_ struct hookbox_result *result = KIT_CALL(
-		kit, call, "sh", "-c", "printf %s \"$LD_PRELOAD $DOCKER_HOST $KUBECONFIG\" 2>/dev/null");
+	_cleanup_result_ struct hookbox_result *result =
+		KIT_CALL(kit, call, "sh", "-c",
+			 "printf %s \"$LD_PRELOAD $DOCKER_HOST $KUBECONFIG\" 2>/dev/null");
 
 	kit_said(kit, result, "/kit/none.so tcp://127.0.0.1:1 /kit/none", 40);
 }
@@ -175,13 +177,16 @@ static void expect_not_started(struct kit *kit, const struct hookbox_result *res
 	if (!result)
 		return;
 	EXPECT(kit, result->end == HOOKBOX_NOT_STARTED,
-	       "expected that it does not start, got \"%s\" %d: %.200s", hookbox_end_name(result->end),
-	       result->status, result->message ? result->message : result->err);
+	       "expected that it does not start, got \"%s\" %d: %.200s",
+	       hookbox_end_name(result->end), result->status,
+	       result->message ? result->message : result->err);
 	EXPECT(kit, result->error_number == number, "expected errno %d, got %d: %.300s", number,
 	       result->error_number, result->message ? result->message : "");
 	EXPECT(kit, result->message && strstr(result->message, name),
-	       "the message does not name \"%s\": %.300s", name, result->message ? result->message : "");
-	EXPECT(kit, !result->out_size && !result->err_size, "there is output of a command that did not run");
+	       "the message does not name \"%s\": %.300s", name,
+	       result->message ? result->message : "");
+	EXPECT(kit, !result->out_size && !result->err_size,
+	       "there is output of a command that did not run");
 }
 
 static void workdir_missing(struct kit *kit)
@@ -194,14 +199,16 @@ static void workdir_missing(struct kit *kit)
 
 static void command_missing(struct kit *kit)
 {
-	_cleanup_result_ struct hookbox_result *result = KIT_CALL(kit, PLAIN, "kit-no-such-command");
+	_cleanup_result_ struct hookbox_result *result =
+		KIT_CALL(kit, PLAIN, "kit-no-such-command");
 
 	expect_not_started(kit, result, ENOENT, "kit-no-such-command");
 }
 
 static void command_path_missing(struct kit *kit)
 {
-	_cleanup_result_ struct hookbox_result *result = KIT_CALL(kit, PLAIN, "/kit/no/command", "arg");
+	_cleanup_result_ struct hookbox_result *result =
+		KIT_CALL(kit, PLAIN, "/kit/no/command", "arg");
 
 	expect_not_started(kit, result, ENOENT, "/kit/no/command");
 }

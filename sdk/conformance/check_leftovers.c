@@ -73,7 +73,8 @@ static void timeout_stubborn(struct kit *kit)
 static void timeout_session(struct kit *kit)
 {
 	if (kit_has(kit, "setsid"))
-		expect_ended(kit, "setsid sleep $1 </dev/null >/dev/null 2>&1 & echo started; sleep $1");
+		expect_ended(kit,
+			     "setsid sleep $1 </dev/null >/dev/null 2>&1 & echo started; sleep $1");
 }
 
 /*
@@ -86,8 +87,9 @@ static void timeout_clean_session(struct kit *kit)
 
 	if (!kit_has(kit, "setsid"))
 		return;
-	result = run_until_timeout(kit, "env -i PATH=\"$PATH\" setsid sleep $1 </dev/null >/dev/null 2>&1 & "
-					"echo started; sleep $1");
+	result = run_until_timeout(
+		kit, "env -i PATH=\"$PATH\" setsid sleep $1 </dev/null >/dev/null 2>&1 & "
+		     "echo started; sleep $1");
 	if (!result)
 		return;
 	if (result->cleanup == HOOKBOX_CLEANUP_PROVEN)
@@ -101,8 +103,8 @@ static void background_after_exit(struct kit *kit)
 	_cleanup_result_ struct hookbox_result *result = NULL;
 	char sleep_text[16];
 
-	result = KIT_CALL(kit, PLAIN, "sh", "-c", "sleep $1 >/dev/null 2>&1 </dev/null & exit 4", "sh",
-			  kit_sleep(kit, sleep_text));
+	result = KIT_CALL(kit, PLAIN, "sh", "-c", "sleep $1 >/dev/null 2>&1 </dev/null & exit 4",
+			  "sh", kit_sleep(kit, sleep_text));
 	if (kit_exited(kit, result, 4))
 		kit_expect_gone(kit, "the background process outlives the call");
 }
@@ -130,8 +132,9 @@ static void clean_holder_of_stdout(struct kit *kit)
 
 	if (!kit_has(kit, "setsid"))
 		return;
-	result = KIT_CALL(kit, PLAIN, "sh", "-c", "env -i PATH=\"$PATH\" setsid sleep $1 & echo done; exit 6",
-			  "sh", kit_sleep(kit, sleep_text));
+	result = KIT_CALL(kit, PLAIN, "sh", "-c",
+			  "env -i PATH=\"$PATH\" setsid sleep $1 & echo done; exit 6", "sh",
+			  kit_sleep(kit, sleep_text));
 	kit_tidy(kit);
 	if (!kit_exited(kit, result, 6))
 		return;
@@ -149,13 +152,15 @@ static void short_timeout(struct kit *kit)
 	result = KIT_CALL(kit, call, "sleep", kit_sleep(kit, sleep_text));
 	if (!result)
 		return;
-	EXPECT(kit, result->end == HOOKBOX_TIMED_OUT, "it ended as \"%s\"", hookbox_end_name(result->end));
+	EXPECT(kit, result->end == HOOKBOX_TIMED_OUT, "it ended as \"%s\"",
+	       hookbox_end_name(result->end));
 	expect_gone(kit, result);
 }
 
 static struct hookbox_result *list_files(struct kit *kit)
 {
-	return KIT_CALL(kit, PLAIN, "sh", "-c", "cd /tmp && for f in * .[!.]*; do echo \"$f\"; done");
+	return KIT_CALL(kit, PLAIN, "sh", "-c",
+			"cd /tmp && for f in * .[!.]*; do echo \"$f\"; done");
 }
 
 /* In a box that others use as well files come and go: what calls leave is there every time. */

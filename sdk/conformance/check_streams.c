@@ -73,7 +73,8 @@ static void stdin_unread(struct kit *kit)
 
 static void stdin_stays_open(struct kit *kit)
 {
-	struct hookbox_call call = {.use_stdin_fd = true, .timeout_ms = 5000 + 4 * kit->patience_ms};
+	struct hookbox_call call = {.use_stdin_fd = true,
+				    .timeout_ms = 5000 + 4 * kit->patience_ms};
 	_cleanup_result_ struct hookbox_result *result = NULL;
 	int fds[2];
 
@@ -114,8 +115,9 @@ static void streams_large(struct kit *kit)
 	while (expected.size < 262144)
 		buf_add_string(&expected, "0123456789abcdef");
 	if (kit_said(kit, result, expected.data, expected.size))
-		EXPECT(kit, result->err_size == expected.size &&
-		       !memcmp(result->err, expected.data, expected.size),
+		EXPECT(kit,
+		       result->err_size == expected.size &&
+			       !memcmp(result->err, expected.data, expected.size),
 		       "stderr has %zu bytes instead of %zu, or other ones", result->err_size,
 		       expected.size);
 }
@@ -136,8 +138,10 @@ static void output_total(struct kit *kit)
 	_cleanup_result_ struct hookbox_result *result = KIT_CALL(kit, call, "cat");
 
 	if (kit_exited(kit, result, 0))
-		EXPECT(kit, result->out_total == 70000 && !result->out_dropped && !result->err_total &&
-		       !result->truncated, "totals are %llu and %llu, dropped %llu",
+		EXPECT(kit,
+		       result->out_total == 70000 && !result->out_dropped && !result->err_total &&
+			       !result->truncated,
+		       "totals are %llu and %llu, dropped %llu",
 		       (unsigned long long)result->out_total, (unsigned long long)result->err_total,
 		       (unsigned long long)result->out_dropped);
 }
@@ -154,8 +158,8 @@ static void stream_to_sink(struct kit *kit)
 {
 	_cleanup_free_ char *bytes = kit_bytes(500000, 11);
 	struct buf streams[2] = {{0}};
-	struct hookbox_call call = {.stdin_data = bytes, .stdin_size = 500000, .sink = sink_add,
-				    .sink_data = streams};
+	struct hookbox_call call = {
+		.stdin_data = bytes, .stdin_size = 500000, .sink = sink_add, .sink_data = streams};
 	_cleanup_result_ struct hookbox_result *result =
 		KIT_CALL(kit, call, "sh", "-c", "cat; echo told >&2");
 

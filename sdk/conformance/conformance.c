@@ -14,20 +14,23 @@
 
 static void check_descriptor(struct kit *kit)
 {
-	const struct sandbox_plugin_v1 *plugin = sandbox_plugin(host_sandbox(kit->box, kit->sandbox));
+	const struct sandbox_plugin_v1 *plugin =
+		sandbox_plugin(host_sandbox(kit->box, kit->sandbox));
 
 	EXPECT(kit, plugin->summary[0] && plugin->version[0], "summary or version is empty");
 	EXPECT(kit, !(plugin->flags & SANDBOX_FRESH) || !(plugin->flags & SANDBOX_KEPT),
 	       "a backend is either SANDBOX_FRESH or SANDBOX_KEPT");
-	EXPECT(kit, !(plugin->flags & SANDBOX_FRESH) || plugin->plan_end ||
-	       (plugin->flags & SANDBOX_ENDS_WITH_PROCESS) ||
-	       plugin_extension(plugin, SANDBOX_RUN_EXTENSION),
+	EXPECT(kit,
+	       !(plugin->flags & SANDBOX_FRESH) || plugin->plan_end ||
+		       (plugin->flags & SANDBOX_ENDS_WITH_PROCESS) ||
+		       plugin_extension(plugin, SANDBOX_RUN_EXTENSION),
 	       "fresh boxes need plan_end, or SANDBOX_ENDS_WITH_PROCESS");
 }
 
 static void check_params(struct kit *kit)
 {
-	const struct sandbox_plugin_v1 *plugin = sandbox_plugin(host_sandbox(kit->box, kit->sandbox));
+	const struct sandbox_plugin_v1 *plugin =
+		sandbox_plugin(host_sandbox(kit->box, kit->sandbox));
 	struct hookbox_error error = {0};
 
 	EXPECT(kit, !params_check(plugin, &error), "%s", error.message);
@@ -102,7 +105,8 @@ static void run_checks(struct kit *kit, const struct kit_check *checks)
 	}
 }
 
-/* The first call opens what a sandbox keeps open, such as a VM; the second tells how quick calls are. */
+/* The first call opens what a sandbox keeps open, such as a VM; the second tells how quick calls
+ * are. */
 static void check_a_call(struct kit *kit)
 {
 	kit->patience_ms = MIN_PATIENCE_MS;

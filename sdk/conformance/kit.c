@@ -74,7 +74,8 @@ bool kit_said(struct kit *kit, const struct hookbox_result *result, const void *
 		return false;
 	if (result->out_size == n && !memcmp(result->out, bytes, n))
 		return true;
-	while (same < n && same < result->out_size && result->out[same] == ((const char *)bytes)[same])
+	while (same < n && same < result->out_size &&
+	       result->out[same] == ((const char *)bytes)[same])
 		same++;
 	kit_fail(kit, "expected %zu bytes, got %zu, which differ from byte %zu on", n,
 		 result->out_size, same);

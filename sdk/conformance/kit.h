@@ -33,7 +33,7 @@ struct kit {
 struct kit_check {
 	const char *name;
 	void (*run)(struct kit *kit);
-	uint64_t only;		/* asked only of backends with one of these flags; 0: of all */
+	uint64_t only;		/* asked of backends with one of these flags; 0: of all */
 	uint64_t never;		/* not asked of backends with one of these */
 };
 

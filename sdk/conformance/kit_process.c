@@ -135,7 +135,7 @@ void kit_expect_gone(struct kit *kit, const char *what)
 /* ---- Can it be seen at all? ---- */
 
 struct sleeper {
-	struct kit kit;		/* a copy: it is another thread's */
+	struct kit kit; /* a copy: it is another thread's */
 	struct hookbox_cancel *cancel;
 };
 
@@ -177,7 +177,8 @@ void kit_check_sight(struct kit *kit)
 	hookbox_cancel_free(sleeper.cancel);
 	EXPECT(kit, !sleeper.kit.failed, "%s", sleeper.kit.reason);
 	if (kit->blind)
-		kit_skip(kit, "its processes are elsewhere: what calls leave there is not looked for");
+		kit_skip(kit,
+			 "its processes are elsewhere: what calls leave there is not looked for");
 }
 
 void kit_check_left(struct kit *kit)
@@ -189,5 +190,6 @@ void kit_check_left(struct kit *kit)
 	if (kit->blind)
 		kit_skip(kit, "what runs in the sandbox cannot be seen from here");
 	else
-		EXPECT(kit, !search(kit, text, COUNT_DIGITS), "a process of an earlier check still runs");
+		EXPECT(kit, !search(kit, text, COUNT_DIGITS),
+		       "a process of an earlier check still runs");
 }

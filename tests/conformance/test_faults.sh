@@ -6,8 +6,11 @@
 
 tap_dir
 plugins=$top_builddir/tests/fixtures/.libs
+# Hosts note here what they may have left, as the faulty ones do.
+XDG_RUNTIME_DIR=$dir
+export XDG_RUNTIME_DIR
 
-# run_kit BACKEND FAULT [LINE]: what it says is in $dir/BACKEND.FAULT, and its exit code the last line.
+# run_kit BACKEND FAULT [LINE]: what it says is in $dir/BACKEND.FAULT, its exit code in the last line.
 run_kit()
 {
 	printf '[sandbox faulty]\nmode = %s\nfault = %s\n%s\n' "$1" "$2" "${3-}" >"$dir/$1.$2.ini"
@@ -42,7 +45,8 @@ ok $found "no fault is found where there is none"
 [ $found = 0 ] || note_failures "$dir/crooked.none"
 
 # They mostly wait, so they do it together.
-for fault in no_env_no_dir exit_zero signal_is_exit one_stream adds_newline short_stdin splits_args; do
+for fault in no_env_no_dir exit_zero signal_is_exit one_stream adds_newline short_stdin \
+	splits_args; do
 	run_kit crooked $fault &
 done
 for backend in crooked_fresh crooked_ending crooked_kept; do
