@@ -206,6 +206,14 @@ static void set_cleanup(struct call *call, enum outcome outcome, enum hookbox_cl
 	}
 }
 
+/* Did anything come out of the box? Without marks, any output may have. */
+static bool box_was_seen(const struct call *call)
+{
+	const struct mark_stream *marks = call->marks;
+
+	return call->scripted ? marks[0].started : marks[0].total || marks[1].total;
+}
+
 static void end_fresh(struct call *call)
 {
 	const struct sandbox_plugin_v1 *plugin = call->sandbox->plugin;
@@ -216,9 +224,8 @@ static void end_fresh(struct call *call)
 	if (seen_off || (plugin->flags & SANDBOX_ENDS_WITH_PROCESS && call->spawn.group_gone)) {
 		call->result->cleanup = HOOKBOX_CLEANUP_PROVEN;
 	} else if (plugin->plan_end) {
-		bool late = call->spawn.killed && !call->marks[0].started;
-
-		set_cleanup(call, end_box(call, late), HOOKBOX_CLEANUP_PROVEN);
+		set_cleanup(call, end_box(call, call->spawn.killed && !box_was_seen(call)),
+			    HOOKBOX_CLEANUP_PROVEN);
 	} else {
 		result_set_cleanup_reason(call->result, "the backend has no way to end its boxes");
 	}

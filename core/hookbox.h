@@ -13,7 +13,8 @@
  *
  * Return values. Functions that can fail return 0 or a negative errno value (or NULL), and fill
  * the caller's struct hookbox_error, which may be NULL. How a *call* ended is no such failure: it
- * is in the result.
+ * is in the result. Who guards something with hooks must take a failing hookbox_emit() or
+ * hookbox_run() for a deny.
  *
  * Ownership. What is passed in is lent for the call. Results belong to the caller, who frees them
  * with the function named beside them; they stay valid after hookbox_close().

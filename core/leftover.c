@@ -19,8 +19,8 @@
 /* How many pids in a row are looked at one by one before all of /proc is read instead. */
 #define NEAR_PIDS 512
 #define PASSES 400
-/* For how many passes a process may be in doubt: an execve() is over by then. */
-#define DOUBT_PASSES 40
+/* For how many passes a process may be in doubt: an execve() is over by then, on a busy machine too. */
+#define DOUBT_PASSES 100
 #define PF_KTHREAD 0x00200000
 
 struct search {

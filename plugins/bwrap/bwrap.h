@@ -49,8 +49,8 @@ void bwrap_classify(const void *instance, const struct sandbox_process_end *end,
 		    struct sandbox_verdict *verdict);
 
 /*
- * [any, pure] Is this text, all of it, what a program said that could not make the sandbox or start
- * the command in it? Then `failure` is filled.
+ * [any, pure] Is this text what a program said that could not make the sandbox or start the command
+ * in it? Then `failure` is filled. `text` has n bytes and a NUL.
  */
 bool bwrap_explain(const struct bwrap_run *run, const char *text, size_t n,
 		   struct bwrap_failure *failure);

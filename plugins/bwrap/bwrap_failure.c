@@ -61,43 +61,52 @@ static const char *namespace_advice(const char *line)
 	if (read_setting("/proc/sys/kernel/unprivileged_userns_clone") == 0)
 		return "run `sysctl kernel.unprivileged_userns_clone=1` as root";
 	if (says(line, "ENOSPC") || read_setting("/proc/sys/user/max_user_namespaces") == 0)
-		return "there are as many as are allowed: run `sysctl user.max_user_namespaces=10000` as root";
+		return "there are as many as are allowed: run `sysctl "
+		       "user.max_user_namespaces=10000` as root";
 	if (read_setting("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == 1)
 		return "AppArmor forbids it: install the profile for bwrap, or run `sysctl "
 		       "kernel.apparmor_restrict_unprivileged_userns=0` as root";
 	return "in a container, start that with a seccomp profile that allows it (docker run "
-	       "--security-opt seccomp=unconfined --security-opt systempaths=unconfined); elsewhere see "
-	       "that kernel.unprivileged_userns_clone is 1 and user.max_user_namespaces is not 0";
+	       "--security-opt seccomp=unconfined --security-opt systempaths=unconfined); "
+	       "elsewhere see that kernel.unprivileged_userns_clone is 1 and "
+	       "user.max_user_namespaces is not 0";
 }
 
 static const char *advise(const struct bwrap_run *run, const char *line)
 {
-	if (says(line, "oopback") || says(line, "RTM_"))
-		return "the network namespace cannot be set up, which AppArmor or a container's seccomp "
-		       "profile forbids; allow it there, or set network = host";
-	if (says(line, "mount proc on"))
-		return "a container hides parts of /proc: start that with docker run --security-opt "
-		       "systempaths=unconfined";
-	if (says(line, "ake / slave") || says(line, "pivot_root"))
-		return "a container's seccomp or AppArmor profile forbids mounts: start that with docker run "
-		       "--security-opt seccomp=unconfined --security-opt apparmor=unconfined";
-	if (says(line, "Unknown option"))
-		return "this bwrap is too old for it: install bubblewrap 0.8 or newer";
-	if (says(line, "find source path") && run->is_root)
-		return "it has to be there, and user 65534 (or uid), whom root becomes for a sandbox, must be "
-		       "able to reach it";
+	static const struct {
+		const char *part;
+		const char *advice;
+	} known[] = {
+		{"oopback",
+		 "the network cannot be set up: AppArmor or a container's seccomp profile forbids "
+		 "it; allow it there, or set network = host"},
+		{"mount proc on", "a container hides parts of /proc: start that with docker run "
+				  "--security-opt systempaths=unconfined"},
+		{"ake / slave",
+		 "a container forbids mounts: start that with docker run --security-opt "
+		 "seccomp=unconfined --security-opt apparmor=unconfined"},
+		{"Unknown option", "this bwrap is too old for it: install bubblewrap 0.8 or newer"},
+		{"Can't mkdir",
+		 "a place to mount on has to be there when it lies in a read-only directory: "
+		 "make it in rootfs, or choose another place"},
+		{"Can't create file",
+		 "a place to mount a file on has to be there when it lies in a read-only "
+		 "directory: make it in rootfs, or choose another place"},
+		{"nexpected capabilities", "run hookbox without extra capabilities"},
+		{"setpriv: ",
+		 "root has to become an ordinary user for a sandbox, and this container does not "
+		 "let it; run hookbox as an ordinary user"},
+		{"ulimit", "a limit is already lower here: lower memory, or set it to 0"},
+	};
+
 	if (says(line, "find source path"))
-		return "correct the path in rootfs or binds";
-	if (says(line, "Can't mkdir") || says(line, "Can't create file"))
-		return "a place to mount on has to be there when it lies in a read-only directory: make it in "
-		       "rootfs, or choose another place";
-	if (says(line, "nexpected capabilities"))
-		return "run hookbox without extra capabilities";
-	if (says(line, "setpriv: "))
-		return "root has to become an ordinary user for a sandbox, and this container does not let it; "
-		       "run hookbox as an ordinary user";
-	if (says(line, "ulimit"))
-		return "a limit is already lower here: lower memory, or set 0";
+		return run->is_root ? "it has to be there, and user 65534 (or uid), whom root "
+				      "becomes for a sandbox, must be able to reach it" :
+				      "correct the path in rootfs or binds";
+	for (size_t i = 0; i < N_ELEMENTS(known); i++)
+		if (says(line, known[i].part))
+			return known[i].advice;
 	return "run `hookbox doctor` to see what is missing";
 }
 
@@ -116,7 +125,8 @@ static bool explain_start(const char *line, size_t n, struct bwrap_failure *fail
 	return true;
 }
 
-static void explain_box(const struct bwrap_run *run, const char *line, struct bwrap_failure *failure)
+static void explain_box(const struct bwrap_run *run, const char *line,
+			struct bwrap_failure *failure)
 {
 	bool forbidden = is_about_namespaces(line);
 
@@ -130,18 +140,22 @@ static void explain_box(const struct bwrap_run *run, const char *line, struct bw
 bool bwrap_explain(const struct bwrap_run *run, const char *text, size_t n,
 		   struct bwrap_failure *failure)
 {
-	static const char *const speakers[] = {"bwrap: ", "setpriv: ", "hookbox: "};
-	size_t first = n ? (size_t)(strchrnul(text, '\n') - text) : 0;
+	/* Who did not take part did not say it: then it is the command's. */
+	const char *const speakers[] = {
+		"bwrap: ",
+		run->is_root ? "setpriv: " : NULL,
+		run->memory || run->pids_limit ? "hookbox: " : NULL,
+	};
 	char line[SAYS_MAX];
 
 	*failure = (struct bwrap_failure){0};
 	for (size_t i = 0; i < N_ELEMENTS(speakers); i++) {
-		if (strncmp(text, speakers[i], strlen(speakers[i])))
+		if (!speakers[i] || n < strlen(speakers[i]) ||
+		    strncmp(text, speakers[i], strlen(speakers[i])))
 			continue;
-		snprintf(line, sizeof(line), "%.*s", (int)first, text);
-		if (explain_start(line, strlen(line), failure))
-			return true;
-		explain_box(run, line, failure);
+		snprintf(line, sizeof(line), "%.*s", (int)strcspn(text, "\n"), text);
+		if (!explain_start(line, strlen(line), failure))
+			explain_box(run, line, failure);
 		return true;
 	}
 	return false;
@@ -165,5 +179,6 @@ void bwrap_classify(const void *instance, const struct sandbox_process_end *end,
 	verdict->end = SANDBOX_END_NOT_STARTED;
 	verdict->error_number = failure.error_number;
 	verdict->drop_stderr_tail = end->stderr_tail_size;
-	snprintf(verdict->message, sizeof(verdict->message), "%s; %s", failure.what, failure.advice);
+	snprintf(verdict->message, sizeof(verdict->message), "%s; %s", failure.what,
+		 failure.advice);
 }

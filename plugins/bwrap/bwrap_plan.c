@@ -34,8 +34,8 @@ static const char outer_script[] =
 	"exec \"$@\"\n";
 
 /*
- * $1: number of processes; the rest: what to become. It runs in the box, because a limit that is set
- * there counts the box's processes only. bash has -u for it, dash and busybox have -p.
+ * $1: number of processes; the rest: what to become. It runs in the box, because a limit that is
+ * set there counts the box's processes only. bash has -u for it, dash and busybox have -p.
  */
 static const char inner_script[] =
 	"{ ulimit -u \"$1\" || ulimit -p \"$1\"; } 2>/dev/null || {\n"
@@ -51,7 +51,7 @@ static const char *const resolver_files[] = {
 	"/run/NetworkManager/resolv.conf",
 };
 
-/* The parts of the host's / that hold programs and what they need to run, and nothing of people's. */
+/* The parts of the host's / that hold programs and what they need, and nothing of people's. */
 static const char *const system_directories[] = {
 	"/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt", "/nix/store",
 	"/gnu/store",
@@ -85,7 +85,7 @@ char *bwrap_find_program(const char *name)
 		struct stat st;
 		char *found;
 
-		/* An empty entry means the working directory, which is no place for a sandbox's maker. */
+		/* An empty entry is the working directory, where anybody may have put a bwrap. */
 		if (n && asprintf(&found, "%.*s/%s", (int)n, path, name) < 0)
 			return NULL;
 		if (n && !stat(found, &st) && S_ISREG(st.st_mode) && !access(found, X_OK))
@@ -104,7 +104,8 @@ char *bwrap_find_program(const char *name)
 static bool name_is_taken(const char *name)
 {
 	static const char *const prefixes[] = {"LD_", "GLIBC_", "GCONV_", "MALLOC_", "BASH"};
-	static const char *const names[] = {"PATH=", "ENV=", "IFS=", "LOCPATH=", "NLSPATH=", "SHELLOPTS="};
+	static const char *const names[] = {
+		"PATH=", "ENV=", "IFS=", "LOCPATH=", "NLSPATH=", "SHELLOPTS="};
 
 	for (size_t i = 0; i < N_ELEMENTS(prefixes); i++)
 		if (!strncmp(name, prefixes[i], strlen(prefixes[i])))
@@ -136,9 +137,12 @@ static int set_environment(const struct sandbox_plan_request *request,
 	sink->env(sink, "LANG=C.UTF-8");
 	for (const char *const *entry = request->env; *entry; entry++) {
 		if (name_is_taken(*entry))
-			return bwrap_refuse(error, "the variable %.*s means something to bwrap itself and cannot "
-					    "be set for a command without a shell; leave it out, or leave out "
-					    "shell = none", (int)strcspn(*entry, "="), *entry);
+			return bwrap_refuse(
+				error,
+				"the variable %.*s means something to bwrap itself and cannot "
+				"be set for a command without a shell; leave it out, or leave out "
+				"shell = none",
+				(int)strcspn(*entry, "="), *entry);
 		sink->env(sink, *entry);
 	}
 	return 0;
@@ -153,8 +157,8 @@ static int check_seccomp(const struct bwrap_run *run, char error[SANDBOX_ERROR_S
 	if (!run->seccomp)
 		return 0;
 	if (stat(run->seccomp, &st) || access(run->seccomp, R_OK))
-		return bwrap_refuse(error, "seccomp: the filter %s cannot be read: %s", run->seccomp,
-				    strerror(errno));
+		return bwrap_refuse(error, "seccomp: the filter %s cannot be read: %s",
+				    run->seccomp, strerror(errno));
 	/* A struct sock_filter has 8 bytes. */
 	if (!S_ISREG(st.st_mode) || !st.st_size || st.st_size % 8)
 		return bwrap_refuse(error, "seccomp: %s holds no compiled filter; make one with "
@@ -179,7 +183,7 @@ static uint64_t id_for_root(bool set, uint64_t id)
 	return set && id ? id : BWRAP_NOBODY;
 }
 
-/* In a user namespace root is still root to the host's files: it has to become somebody else first. */
+/* In a user namespace root is still root to the host's files: it becomes somebody else first. */
 static int add_setpriv(const struct bwrap_run *run, const struct sandbox_plan_sink *sink,
 		       char error[SANDBOX_ERROR_SIZE])
 {
@@ -190,7 +194,8 @@ static int add_setpriv(const struct bwrap_run *run, const struct sandbox_plan_si
 		return 0;
 	setpriv = bwrap_find_program("setpriv");
 	if (!setpriv) {
-		snprintf(error, SANDBOX_ERROR_SIZE, "root's sandboxes need setpriv, and it is not in PATH; "
+		snprintf(error, SANDBOX_ERROR_SIZE,
+			 "root's sandboxes need setpriv, and it is not in PATH; "
 			 "install util-linux, or run hookbox as another user");
 		return -ENOENT;
 	}
@@ -213,8 +218,10 @@ static int add_bwrap(const struct bwrap_run *run, const struct sandbox_plan_sink
 	if (usable)
 		sink->arg(sink, bwrap);
 	else
-		snprintf(error, SANDBOX_ERROR_SIZE, "there is no program %s%s; install bubblewrap, or set "
-			 "bwrap_path", run->bwrap_path, strchr(run->bwrap_path, '/') ? "" : " in PATH");
+		snprintf(error, SANDBOX_ERROR_SIZE,
+			 "there is no program %s%s; install bubblewrap, or set "
+			 "bwrap_path",
+			 run->bwrap_path, strchr(run->bwrap_path, '/') ? "" : " in PATH");
 	free(bwrap);
 	return usable ? 0 : -ENOENT;
 }
@@ -263,14 +270,16 @@ static void add_tmpfs(const struct bwrap_run *run, const struct sandbox_plan_sin
 		const char *option = strchr(run->tmpfs.v[i], ':');
 		char path[4096];
 
-		snprintf(path, sizeof(path), "%.*s", (int)strcspn(run->tmpfs.v[i], ":"), run->tmpfs.v[i]);
+		snprintf(path, sizeof(path), "%.*s", (int)strcspn(run->tmpfs.v[i], ":"),
+			 run->tmpfs.v[i]);
 		if (option)
 			add(sink, "--size", option + strlen(":size="), NULL);
 		add(sink, "--tmpfs", path, NULL);
 	}
 }
 
-static void add_mounts(const struct sandbox_mount_list *mounts, const struct sandbox_plan_sink *sink)
+static void add_mounts(const struct sandbox_mount_list *mounts,
+		       const struct sandbox_plan_sink *sink)
 {
 	for (size_t i = 0; i < mounts->n; i++)
 		add(sink, mounts->v[i].read_only ? "--ro-bind" : "--bind", mounts->v[i].host_path,

@@ -146,7 +146,8 @@ static bool probe_version(const struct probe *probe)
 	bool good;
 
 	if (host->run(host, &command, &result, error)) {
-		report(probe, SANDBOX_PROBE_FAILED, "install bubblewrap, or set bwrap_path", "%s", error);
+		report(probe, SANDBOX_PROBE_FAILED, "install bubblewrap, or set bwrap_path", "%s",
+		       error);
 		return false;
 	}
 	good = !result.timed_out && !result.signaled && !result.status;
@@ -166,7 +167,8 @@ static void report_box(const struct probe *probe, const struct sandbox_command_r
 	struct bwrap_failure failure;
 
 	if (!result->timed_out && !result->signaled && !result->status)
-		report(probe, SANDBOX_PROBE_OK, NULL, "a sandbox with these settings starts, and has sh");
+		report(probe, SANDBOX_PROBE_OK, NULL,
+		       "a sandbox with these settings starts, and has sh");
 	else if (result->timed_out)
 		report(probe, SANDBOX_PROBE_FAILED, "see what keeps bwrap waiting",
 		       "no sandbox came up in time");
@@ -176,7 +178,9 @@ static void report_box(const struct probe *probe, const struct sandbox_command_r
 		       (int)strcspn(result->err, "\r\n"), result->err);
 	else
 		/* Without sh, calls still run where the sandbox says shell = none. */
-		report(probe, failure.error_number == ENOENT ? SANDBOX_PROBE_WARNING : SANDBOX_PROBE_FAILED,
+		report(probe,
+		       failure.error_number == ENOENT ? SANDBOX_PROBE_WARNING
+						      : SANDBOX_PROBE_FAILED,
 		       failure.advice, "%s", failure.what);
 }
 

@@ -6,6 +6,9 @@
 
 tap_dir
 plugins=$top_builddir/tests/fixtures/.libs
+# Hosts note here what they may have left, as the faulty ones do.
+XDG_RUNTIME_DIR=$dir
+export XDG_RUNTIME_DIR
 
 # run_kit BACKEND FAULT [LINE]: what it says is in $dir/BACKEND.FAULT, its exit code in the last line.
 run_kit()

@@ -6,7 +6,9 @@
 # shellcheck disable=SC2034 # for who sources this
 build_packages='gcc make libc6-dev autoconf automake libtool pkg-config libjansson-dev libinih-dev libcmocka-dev'
 # shellcheck disable=SC2034
-test_packages='binutils busybox-static mandoc python3 shellcheck valgrind xz-utils'
+fuzz_packages='clang libclang-rt-dev'
+# shellcheck disable=SC2034
+test_packages='binutils bubblewrap busybox-static mandoc python3 shellcheck valgrind xz-utils'
 
 have()
 {

@@ -92,7 +92,8 @@ static void the_least(void **state)
 
 static void everything(void **state)
 {
-	static const struct sandbox_mount binds[] = {{"/data", "/in", true}, {"/work", "/out", false}};
+	static const struct sandbox_mount binds[] = {{"/data", "/in", true},
+						     {"/work", "/out", false}};
 	static const struct sandbox_mount mounts[] = {{"/hooks", "/hooks", true}};
 	static const char *const tmpfs[] = {"/tmp", "/var/tmp:size=4096"};
 	static const char *const extra[] = {"--dir", "/x"};
@@ -115,11 +116,13 @@ static void everything(void **state)
 	request.cwd = "/in";
 	assert_int_equal(plan(&run, &request, &planned, error), 0);
 	assert_memory_equal(planned.argv, "sh\n-c\n", 6);
-	assert_non_null(strstr(planned.argv, "exec \"$@\"\n\nhookbox\n65536\n-\n" NAMESPACES
-			       "--hostname\nbox\n--uid\n7\n--gid\n8\n--as-pid-1\n" ROOT
-			       "--tmpfs\n/tmp\n--size\n4096\n--tmpfs\n/var/tmp\n"
-			       "--ro-bind\n/data\n/in\n--bind\n/work\n/out\n--ro-bind\n/hooks\n/hooks\n"
-			       "--dir\n/x\n--chdir\n/in\n--\nsh\n-c\n"));
+	assert_non_null(
+		strstr(planned.argv,
+		       "exec \"$@\"\n\nhookbox\n65536\n-\n" NAMESPACES
+		       "--hostname\nbox\n--uid\n7\n--gid\n8\n--as-pid-1\n" ROOT
+		       "--tmpfs\n/tmp\n--size\n4096\n--tmpfs\n/var/tmp\n"
+		       "--ro-bind\n/data\n/in\n--bind\n/work\n/out\n--ro-bind\n/hooks\n/hooks\n"
+		       "--dir\n/x\n--chdir\n/in\n--\nsh\n-c\n"));
 	assert_non_null(strstr(planned.argv, "\nhookbox\n9\nsh\n-c\nSCRIPT\nhookbox\n"));
 }
 
@@ -135,7 +138,8 @@ static void the_hosts_system(void **state)
 	run.network = "host";
 	run.new_session = false;
 	assert_int_equal(plan(&run, &request, &planned, error), 0);
-	assert_non_null(strstr(planned.argv, "\n--ro-bind\n/usr\n/usr\n--ro-bind-try\n/bin\n/bin\n"));
+	assert_non_null(
+		strstr(planned.argv, "\n--ro-bind\n/usr\n/usr\n--ro-bind-try\n/bin\n/bin\n"));
 	assert_non_null(strstr(planned.argv, "\n--remount-ro\n/\n"));
 	assert_null(strstr(planned.argv, "--unshare-net"));
 	assert_null(strstr(planned.argv, "/dev/tty"));
@@ -162,7 +166,8 @@ static void root_becomes_nobody(void **state)
 		skip();
 	run.is_root = true;
 	assert_int_equal(plan(&run, &request, &planned, error), 0);
-	assert_non_null(strstr(planned.argv, "/setpriv\n--reuid=65534\n--regid=65534\n--clear-groups\n"
+	assert_non_null(strstr(planned.argv,
+			       "/setpriv\n--reuid=65534\n--regid=65534\n--clear-groups\n"
 			       "--no-new-privs\n--\n/bin/sh\n--unshare-user\n"));
 	/* To be seen as root is no reason to be it. */
 	run.uid_set = run.gid_set = true;
@@ -239,7 +244,8 @@ static void assert_refused(struct bwrap_run run, const char *why)
 
 static void bad_values(void **state)
 {
-	static const struct sandbox_mount on_root = {"/x", "/", true}, above = {"/x", "/a/../..", true};
+	static const struct sandbox_mount on_root = {"/x", "/", true},
+					  above = {"/x", "/a/../..", true};
 	char long_name[301];
 
 	(void)state;
@@ -261,11 +267,20 @@ static void bad_values(void **state)
 
 static void bad_lists(void **state)
 {
-	static const char *const tmpfs[] = {"tmp", "/", "", "/a/..", "/tmp:", "/tmp:size=", "/tmp:size=0",
-					    "/tmp:size=1m", "/tmp:mode=1", "/tmp:size=9999999999999999999"};
-	static const char *const extra[] = {"--as-pid-1", "--new-session", "--share-net", "--args",
-					    "--userns", "--seccomp", "--cap-add", "--", "sh", "",
-					    "--block-fd", "--unshare-all", "--uid", "--bind-data", "--dir"};
+	static const char *const tmpfs[] = {"tmp",
+					    "/",
+					    "",
+					    "/a/..",
+					    "/tmp:",
+					    "/tmp:size=",
+					    "/tmp:size=0",
+					    "/tmp:size=1m",
+					    "/tmp:mode=1",
+					    "/tmp:size=9999999999999999999"};
+	static const char *const extra[] = {
+		"--as-pid-1", "--new-session", "--share-net", "--args",	     "--userns",
+		"--seccomp",  "--cap-add",     "--",	      "sh",	     "",
+		"--block-fd", "--unshare-all", "--uid",	      "--bind-data", "--dir"};
 
 	(void)state;
 	for (size_t i = 0; i < N_ELEMENTS(tmpfs); i++)
@@ -277,7 +292,8 @@ static void bad_lists(void **state)
 static void good_values(void **state)
 {
 	static const char *const none = "none";
-	static const char *const extra[] = {"--dir", "--as-pid-1", "--disable-userns", "--setenv", "A", "b"};
+	static const char *const extra[] = {"--dir",	"--as-pid-1", "--disable-userns",
+					    "--setenv", "A",	      "b"};
 	struct bwrap_run run = plain_run();
 	char error[SANDBOX_ERROR_SIZE] = "";
 
@@ -291,9 +307,9 @@ static void good_values(void **state)
 
 /* ---- classify ---- */
 
-static struct sandbox_verdict verdict_on(int status, const char *out, const char *err)
+static struct sandbox_verdict verdict_of(const struct bwrap_run *run, int status, const char *out,
+					 const char *err)
 {
-	const struct bwrap_run run = plain_run();
 	const struct sandbox_process_end end = {
 		.size = sizeof(end),
 		.status = status,
@@ -310,8 +326,15 @@ static struct sandbox_verdict verdict_on(int status, const char *out, const char
 		.status = status,
 	};
 
-	bwrap_classify(&run, &end, &verdict);
+	bwrap_classify(run, &end, &verdict);
 	return verdict;
+}
+
+static struct sandbox_verdict verdict_on(int status, const char *out, const char *err)
+{
+	const struct bwrap_run run = plain_run();
+
+	return verdict_of(&run, status, out, err);
 }
 
 static void assert_not_started(const char *err, int error_number, const char *advice)
@@ -331,19 +354,37 @@ static void bwraps_words(void **state)
 	assert_not_started("bwrap: execvp nosuch: No such file or directory\n", ENOENT, "nosuch");
 	assert_not_started("bwrap: execvp /x: Permission denied\n", EACCES, "/x");
 	assert_not_started("bwrap: execvp /x: Exec format error\n", ENOEXEC, "/x");
-	assert_not_started("bwrap: Can't chdir to /x: No such file or directory\n", ENOENT, "workdir");
-	assert_not_started("bwrap: Can't find source path /x: No such file or directory\n", 0, "binds");
-	assert_not_started("bwrap: No permissions to creating new namespace, likely because the kernel "
-			   "does not allow non-privileged user namespaces. On e.g. debian this can be "
-			   "enabled with 'sysctl kernel.unprivileged_userns_clone=1'.\n", 0,
-			   "bwrap may not make a user namespace here");
+	assert_not_started("bwrap: Can't chdir to /x: No such file or directory\n", ENOENT,
+			   "workdir");
+	assert_not_started("bwrap: Can't find source path /x: No such file or directory\n", 0,
+			   "binds");
+	assert_not_started(
+		"bwrap: No permissions to creating new namespace, likely because the kernel "
+		"does not allow non-privileged user namespaces. On e.g. debian this can be "
+		"enabled with 'sysctl kernel.unprivileged_userns_clone=1'.\n",
+		0, "bwrap may not make a user namespace here");
 	assert_not_started("bwrap: Creating new namespace failed: nesting depth or "
 			   "/proc/sys/user/max_*_namespaces exceeded (ENOSPC)\n", 0, "sysctl");
 	assert_not_started("bwrap: Can't mount proc on /newroot/proc: Operation not permitted\n", 0,
 			   "systempaths=unconfined");
 	assert_not_started("bwrap: Can't mkdir /x: Read-only file system\n", 0, "rootfs");
 	assert_not_started("bwrap: Unknown option --size\n", 0, "too old");
-	assert_not_started("setpriv: setresuid failed: Operation not permitted\n", 0, "setpriv");
+}
+
+/* They speak only where they take part. */
+static void the_helpers_words(void **state)
+{
+	static const char setpriv[] = "setpriv: setresuid failed: Operation not permitted\n";
+	static const char limits[] = "hookbox: 1: ulimit: error setting limit\n";
+	struct bwrap_run run = plain_run();
+
+	(void)state;
+	assert_int_equal(verdict_of(&run, 1, "", setpriv).end, SANDBOX_END_COMMAND);
+	assert_int_equal(verdict_of(&run, 125, "", limits).end, SANDBOX_END_COMMAND);
+	run.is_root = true;
+	run.memory = 1;
+	assert_int_equal(verdict_of(&run, 1, "", setpriv).end, SANDBOX_END_NOT_STARTED);
+	assert_int_equal(verdict_of(&run, 125, "", limits).end, SANDBOX_END_NOT_STARTED);
 }
 
 static void the_commands_words(void **state)
@@ -369,6 +410,7 @@ int main(void)
 		cmocka_unit_test(bad_lists),
 		cmocka_unit_test(good_values),
 		cmocka_unit_test(bwraps_words),
+		cmocka_unit_test(the_helpers_words),
 		cmocka_unit_test(the_commands_words),
 	};
 
