@@ -4,7 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
-#include <unistd.h>
+#include <sys/random.h>
 
 #include "host.h"
 #include "kit.h"
@@ -165,12 +165,16 @@ int conformance_run(struct hookbox *box, const char *sandbox,
 {
 	struct sandbox *checked = host_sandbox(box, sandbox);
 	struct kit kit = {.box = box, .sandbox = sandbox, .options = options};
+	unsigned int chosen;
 
 	if (!checked)
 		return -ENOENT;
 	kit.flags = sandbox_plugin(checked)->flags;
-	/* Sleeps of many years, each with a number that no other process bears. */
-	kit.fingerprint = 300000000u + (unsigned int)getpid() % 1000000u * 100u;
+	/* Sleeps of many years, each with a number that no other process bears. Pids would not do:
+	 * they come again in other containers, which may share a box. */
+	if (getrandom(&chosen, sizeof(chosen), 0) != sizeof(chosen))
+		return -EIO;
+	kit.fingerprint = 300000000u + chosen % 1000000u * 100u;
 	run_checks(&kit, backend_checks);
 	if (options->plugin_file && strchr(options->plugin_file, '/'))
 		run_checks(&kit, file_checks);

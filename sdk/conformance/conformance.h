@@ -21,7 +21,7 @@ struct conformance_options {
 
 /*
  * Runs every check on the sandbox of that name and prints one line for each. Returns how many
- * failed, or a negative errno value when the sandbox does not exist.
+ * failed, or a negative errno value when nothing could be checked.
  */
 int conformance_run(struct hookbox *box, const char *sandbox,
 		    const struct conformance_options *options);
