@@ -27,7 +27,7 @@ struct spawn_stream {
 	/* Where `relay` goes, -1 for nowhere. The consumer adds to *relay; the engine writes it
 	 * out, never waiting for it and never changing its flags, and stops reading the process
 	 * while more than 64 KiB wait. What waits when the process ends has until the deadline. A
-	 * broken out_fd cancels. */
+	 * broken out_fd cancels, and what comes after it is dropped. */
 	int out_fd;
 	struct buf *relay;	/* required when out_fd >= 0 */
 };
