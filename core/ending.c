@@ -209,9 +209,9 @@ static void set_cleanup(struct call *call, enum outcome outcome, enum hookbox_cl
 static void end_fresh(struct call *call)
 {
 	const struct sandbox_plugin_v1 *plugin = call->sandbox->plugin;
-	/* The CLI reports the command's end and then its box's: both were seen. */
+	/* The CLI reports the command's end and then its box's, which is 0: both were seen. */
 	bool seen_off = call_marks_complete(call) && call->spawn.end == SPAWN_EXITED &&
-			!call->spawn.killed;
+			!call->spawn.status && !call->spawn.killed;
 
 	if (seen_off || (plugin->flags & SANDBOX_ENDS_WITH_PROCESS && call->spawn.group_gone)) {
 		call->result->cleanup = HOOKBOX_CLEANUP_PROVEN;
