@@ -74,6 +74,12 @@ static int prepare_env(struct call *call, struct hookbox_error *error)
 		add_env(&call->env, call->sandbox->env.v[i]);
 	for (const char *const *entry = call->asked.env; entry && *entry; entry++)
 		add_env(&call->env, *entry);
+	for (size_t i = 0; i < call->env.n && call->scripted; i++)
+		if (!strncmp(call->env.v[i], PROLOGUE_PREFIX, strlen(PROLOGUE_PREFIX)))
+			return error_set(error, -EINVAL,
+					 "the variable \"%.*s\": names that begin with "
+					 PROLOGUE_PREFIX " are hookbox's own; use another name",
+					 (int)strcspn(call->env.v[i], "="), call->env.v[i]);
 	strv_printf(&call->labels, "hookbox.owner=%s", ledger_owner(call->sandbox->context.ledger));
 	strv_printf(&call->labels, "hookbox.call=%s", call->id);
 	strv_printf(&call->labels, "hookbox.sandbox=%s", call->sandbox->name);

@@ -179,6 +179,21 @@ static void test_environment_and_directory(void **state)
 	}
 }
 
+/* A variable of the prologue's own could keep the call's mark from the command. */
+static void test_a_variable_of_the_prologue_is_refused(void **state)
+{
+	const char *const argv[] = {"true", NULL}, *const env[] = {"_hb_i=x", NULL};
+	const struct hookbox_call call = {.size = sizeof(call), .argv = argv, .env = env};
+	struct hookbox_result *r = NULL;
+	struct hookbox_error error;
+	struct fixture f;
+
+	open_sandbox(&f, &kept_plugin);
+	assert_int_equal(sandbox_call(f.sandbox, &call, &r, &error), -EINVAL);
+	assert_contains(error.message, "_hb_i");
+	close_sandbox(&f);
+}
+
 static void test_a_missing_command_or_directory(void **state)
 {
 	FOR_EACH_PLUGIN(plugin) {
@@ -400,6 +415,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_output_status_and_input),
 		cmocka_unit_test(test_environment_and_directory),
+		cmocka_unit_test(test_a_variable_of_the_prologue_is_refused),
 		cmocka_unit_test(test_a_missing_command_or_directory),
 		cmocka_unit_test(test_a_timeout_leaves_nothing),
 		cmocka_unit_test(test_a_stray_in_a_session_of_its_own_is_ended),
