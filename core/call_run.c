@@ -114,7 +114,10 @@ void call_run_extension(struct call *call)
 	struct sandbox *sandbox = call->sandbox;
 	struct sandbox_plan_request request;
 	struct run_state state = {.call = call};
-	struct sandbox_run_result result = {.size = sizeof(result), .verdict.size = sizeof(result.verdict)};
+	struct sandbox_run_result result = {
+		.size = sizeof(result),
+		.verdict = {.size = sizeof(result.verdict), .end = SANDBOX_END_LOST},
+	};
 	char message[SANDBOX_ERROR_SIZE] = "";
 	_cleanup_close_ int timer = -1;
 	_cleanup_close_ int end = end_fd(call, &timer);
