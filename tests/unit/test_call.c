@@ -20,6 +20,17 @@ static int here_plan(const void *instance, const struct sandbox_plan_request *re
 	return 0;
 }
 
+/* A CLI that loses its engine when the command has ended. */
+static int broken_plan(const void *instance, const struct sandbox_plan_request *request,
+		       const struct sandbox_plan_sink *sink, char error[SANDBOX_ERROR_SIZE])
+{
+	sink->arg(sink, "sh");
+	sink->arg(sink, "-c");
+	sink->arg(sink, "\"$@\"; exit 125");
+	sink->arg(sink, "sh");
+	return here_plan(instance, request, sink, error);
+}
+
 /* A box that is one file, which the CHECK step lists and the KILL step removes. */
 static const char *fresh_file = "/dev/null";
 
@@ -79,6 +90,10 @@ static const struct sandbox_plugin_v1 kept_plugin = {
 static const struct sandbox_plugin_v1 fresh_plugin = {
 	BACKEND(SANDBOX_FRESH | SANDBOX_SHELL | SANDBOX_SIGNALS_AS_128N),
 	.name = "fresh", .plan = here_plan, .plan_end = fresh_plan_end,
+};
+static const struct sandbox_plugin_v1 broken_plugin = {
+	BACKEND(SANDBOX_FRESH | SANDBOX_SHELL | SANDBOX_SIGNALS_AS_128N),
+	.name = "broken", .plan = broken_plan, .plan_end = fresh_plan_end,
 };
 static const struct sandbox_plugin_v1 run_plugin = {
 	BACKEND(SANDBOX_FRESH),
@@ -322,9 +337,10 @@ static void test_cancel(void **state)
 	}
 }
 
-static void test_a_fresh_box_is_ended_with_its_call(void **state)
+static void expect_box_ended(const struct sandbox_plugin_v1 *plugin, const char *command,
+			     enum hookbox_end end)
 {
-	struct hookbox_call call = {.timeout_ms = 300};
+	struct hookbox_call call = {.timeout_ms = end == HOOKBOX_TIMED_OUT ? 300 : 30000};
 	char path[] = "/tmp/hookbox-test-box-XXXXXX";
 	struct fixture f;
 	struct hookbox_result *r;
@@ -333,14 +349,24 @@ static void test_a_fresh_box_is_ended_with_its_call(void **state)
 	assert_true(fd >= 0);
 	close(fd);
 	fresh_file = path;
-	open_sandbox(&f, &fresh_plugin);
-	r = RUN(f.sandbox, call, "sleep", "3600");
-	assert_int_equal(r->end, HOOKBOX_TIMED_OUT);
+	open_sandbox(&f, plugin);
+	r = RUN(f.sandbox, call, "sh", "-c", command);
+	assert_int_equal(r->end, end);
 	assert_int_equal(access(path, F_OK), -1);
 	unlink(path);
 	hookbox_result_free(r);
 	close_sandbox(&f);
 	fresh_file = "/dev/null";
+}
+
+static void test_a_fresh_box_is_ended_with_its_call(void **state)
+{
+	expect_box_ended(&fresh_plugin, "exec sleep 3600", HOOKBOX_TIMED_OUT);
+}
+
+static void test_a_fresh_box_that_was_not_seen_off_is_ended(void **state)
+{
+	expect_box_ended(&broken_plugin, "exit 0", HOOKBOX_EXITED);
 }
 
 static void test_a_broken_connection_is_lost(void **state)
@@ -428,6 +454,7 @@ int main(void)
 		cmocka_unit_test(test_output_limits),
 		cmocka_unit_test(test_cancel),
 		cmocka_unit_test(test_a_fresh_box_is_ended_with_its_call),
+		cmocka_unit_test(test_a_fresh_box_that_was_not_seen_off_is_ended),
 		cmocka_unit_test(test_a_broken_connection_is_lost),
 		cmocka_unit_test(test_backends_that_run_calls_themselves),
 		cmocka_unit_test(test_bad_requests),
