@@ -100,15 +100,18 @@ void ledger_keep(struct ledger *ledger)
 bool ledger_owner_dead(const char *owner)
 {
 	unsigned int machine, boot, namespace, pid, host;
-	uint64_t start;
+	uint64_t start, start_now;
+	uint32_t boot_now = boot_hash();
 	int used = 0;
 
 	if (sscanf(owner, OWNER_SCAN, &machine, &boot, &namespace, &pid, &start, &host, &used) != 6 ||
 	    owner[used] || machine != machine_hash())
 		return false;
-	if (boot != boot_hash())
+	if (boot_now && boot != boot_now)
 		return true;
-	return namespace == pid_namespace() && process_start_time((pid_t)pid) != start;
+	start_now = process_start_time((pid_t)pid);
+	return namespace == pid_namespace() && start_now != start &&
+	       start_now != PROCESS_START_UNKNOWN;
 }
 
 static char *private_dir(void)

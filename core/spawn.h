@@ -129,6 +129,7 @@ int leftover_kill(const char *mark, bool prefix, pid_t since_pid, struct hookbox
 bool process_group_runs(pid_t group);
 
 /* A process's start time in clock ticks since boot, 0 when there is no such process. */
+#define PROCESS_START_UNKNOWN UINT64_MAX	/* there is no descriptor to look with */
 uint64_t process_start_time(pid_t pid);
 
 #endif
