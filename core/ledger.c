@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -184,7 +185,8 @@ static void settle_file(int dirfd, const char *owner, const char *line,
 	char *found = text;
 	ssize_t n;
 
-	if (fd < 0)
+	/* Others may be settling their lines of it. */
+	if (fd < 0 || flock(fd, LOCK_EX))
 		return;
 	n = read(fd, text, sizeof(text) - 1);
 	if (n < 0)
