@@ -35,6 +35,11 @@ static int check_request(const struct hookbox_call *asked, struct hookbox_error 
 		return error_set(error, -EINVAL,
 				 "the working directory \"%s\" is not absolute; write it from / on",
 				 asked->workdir);
+	if (asked->use_stdin_fd ? asked->stdin_fd < 0 : asked->stdin_size && !asked->stdin_data)
+		return error_set(error, -EINVAL,
+				 "the call's input is %s; leave it out for an empty one",
+				 asked->use_stdin_fd ? "the descriptor of no file" :
+				 "at NULL, but its size is not 0");
 	for (const char *const *entry = asked->env; entry && *entry; entry++) {
 		if (!env_entry_ok(*entry))
 			return error_set(error, -EINVAL,

@@ -427,6 +427,8 @@ static void test_bad_requests(void **state)
 		{{.argv = argv, .workdir = "relative"}, "not absolute"},
 		{{.argv = argv, .env = bad_env}, "A-B"},
 		{{.argv = argv, .env = own_env}, "HOOKBOX_CALL"},
+		{{.argv = argv, .stdin_size = 1}, "input"},
+		{{.argv = argv, .use_stdin_fd = true, .stdin_fd = -1}, "input"},
 	};
 	struct fixture f;
 
