@@ -6,6 +6,7 @@
 #ifndef CORE_SPAWN_H
 #define CORE_SPAWN_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -108,6 +109,15 @@ struct spawn_command {
 
 void spawn_run_captured(const struct spawn_command *command, struct spawn_capture *capture);
 void spawn_capture_free(struct spawn_capture *capture);
+
+/* [any] Keeps SIGPIPE from this thread while it writes to what others may close. */
+struct pipe_guard {
+	sigset_t old;
+	bool pending;	/* it was pending before */
+};
+
+void pipe_guard_set(struct pipe_guard *guard);
+void pipe_guard_release(struct pipe_guard *guard);
 
 /*
  * What a call leaves behind on the host: processes whose environment holds "HOOKBOX_CALL=" and the

@@ -65,9 +65,11 @@ static int run_upper(void *instance, const struct sandbox_plan_request *request,
 		if (io->write_output(io, 1, bytes, (size_t)n))
 			break;
 	}
+	result->proven = true;
+	if (!strcmp(request->argv[0], "lost"))
+		return 0;
 	result->verdict.end = SANDBOX_END_COMMAND;
 	result->verdict.status = 3;
-	result->proven = true;
 	return 0;
 }
 
@@ -411,6 +413,35 @@ static void test_backends_that_run_calls_themselves(void **state)
 	close_sandbox(&f);
 }
 
+/* A reader that is gone or slow ends the call, not the program and not never. */
+static void test_output_descriptors_of_such_backends(void **state)
+{
+	static char large[200000];
+	struct fixture f;
+
+	open_sandbox(&f, &run_plugin);
+	for (int gone = 0; gone < 2; gone++) {
+		struct hookbox_call call = {
+			.stdin_data = large, .stdin_size = sizeof(large), .timeout_ms = 300,
+			.use_output_fds = true,
+		};
+		struct hookbox_result *r;
+		int fds[2];
+
+		assert_int_equal(pipe(fds), 0);
+		call.stdout_fd = call.stderr_fd = fds[1];
+		if (gone)
+			close(fds[0]);
+		r = RUN(f.sandbox, call, "lost");
+		assert_int_equal(r->end, gone ? HOOKBOX_CANCELLED : HOOKBOX_TIMED_OUT);
+		hookbox_result_free(r);
+		close(fds[1]);
+		if (!gone)
+			close(fds[0]);
+	}
+	close_sandbox(&f);
+}
+
 static void test_bad_requests(void **state)
 {
 	static const char *const bad_env[] = {"A-B=1", NULL};
@@ -459,6 +490,7 @@ int main(void)
 		cmocka_unit_test(test_a_fresh_box_that_was_not_seen_off_is_ended),
 		cmocka_unit_test(test_a_broken_connection_is_lost),
 		cmocka_unit_test(test_backends_that_run_calls_themselves),
+		cmocka_unit_test(test_output_descriptors_of_such_backends),
 		cmocka_unit_test(test_bad_requests),
 	};
 
