@@ -129,7 +129,8 @@ struct hookbox_call {
 	int stdout_fd;
 	int stderr_fd;
 	/* Output goes to this function as it comes, instead of into the result. Called by the thread
-	 * that runs the call; must not block. Nonzero ends the call as cancelled. */
+	 * that runs the call; must not block. Nonzero ends the call as cancelled; what comes until it
+	 * has ended is handed on as well. */
 	int (*sink)(void *sink_data, int stream, const void *bytes, size_t n);
 	void *sink_data;
 	int64_t timeout_ms;		/* 0: the sandbox's timeout_ms; negative: none */
