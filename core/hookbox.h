@@ -59,7 +59,8 @@ struct hookbox_options {
 	size_t size;
 	/*
 	 * The INI file, or NULL to look for it: $HOOKBOX_CONFIG, then hookbox/hookbox.ini in
-	 * $XDG_CONFIG_HOME (or ~/.config), then /etc/hookbox/hookbox.ini. Never the working directory.
+	 * $XDG_CONFIG_HOME (or ~/.config), then in /etc (or the build's sysconfdir). Never the working
+	 * directory.
 	 */
 	const char *config_path;
 	/* The configuration itself, instead of a file; relative paths in it are refused. */
