@@ -35,6 +35,11 @@ static int check_request(const struct hookbox_call *asked, struct hookbox_error 
 		return error_set(error, -EINVAL,
 				 "the working directory \"%s\" is not absolute; write it from / on",
 				 asked->workdir);
+	if (asked->use_stdin_fd ? asked->stdin_fd < 0 : asked->stdin_size && !asked->stdin_data)
+		return error_set(error, -EINVAL,
+				 "the call's input is %s; leave it out for an empty one",
+				 asked->use_stdin_fd ? "the descriptor of no file" :
+				 "at NULL, but its size is not 0");
 	for (const char *const *entry = asked->env; entry && *entry; entry++) {
 		if (!env_entry_ok(*entry))
 			return error_set(error, -EINVAL,
@@ -74,6 +79,12 @@ static int prepare_env(struct call *call, struct hookbox_error *error)
 		add_env(&call->env, call->sandbox->env.v[i]);
 	for (const char *const *entry = call->asked.env; entry && *entry; entry++)
 		add_env(&call->env, *entry);
+	for (size_t i = 0; i < call->env.n && call->scripted; i++)
+		if (!strncmp(call->env.v[i], PROLOGUE_PREFIX, strlen(PROLOGUE_PREFIX)))
+			return error_set(error, -EINVAL,
+					 "the variable \"%.*s\": names that begin with "
+					 PROLOGUE_PREFIX " are hookbox's own; use another name",
+					 (int)strcspn(call->env.v[i], "="), call->env.v[i]);
 	strv_printf(&call->labels, "hookbox.owner=%s", ledger_owner(call->sandbox->context.ledger));
 	strv_printf(&call->labels, "hookbox.call=%s", call->id);
 	strv_printf(&call->labels, "hookbox.sandbox=%s", call->sandbox->name);

@@ -82,12 +82,11 @@ void call_apply_verdict(struct call *call, const struct sandbox_verdict *verdict
 	case SANDBOX_END_NOT_STARTED:
 		not_started(call, verdict->error_number);
 		break;
-	case SANDBOX_END_LOST:
-		call->result->end = HOOKBOX_LOST;
-		break;
-	default:
+	case SANDBOX_END_COMMAND:
 		judge_command_end(call, verdict->signaled, verdict->status);
 		return;
+	default:
+		call->result->end = HOOKBOX_LOST;
 	}
 	result_set_message(call->result, "%s: %s", call->sandbox->plugin->name,
 			   verdict->message[0] ? verdict->message : "the backend gave no reason");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Calls of backends that run them themselves (sandbox.run/1), such as cloud APIs. */
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
@@ -10,13 +11,26 @@
 #include "cancel.h"
 #include "cleanup.h"
 #include "clock.h"
+#include "relay.h"
 #include "result.h"
 
 struct run_state {
 	struct call *call;
 	size_t stdin_used;
+	struct relay relay[2];	/* to the caller's output descriptors */
 	int stop;		/* SPAWN_STOP_* that the output asked for */
 };
+
+/* Waits for a descriptor of the caller's, but no longer than the call lasts. */
+static int wait_for(int fd, short events, int end_fd)
+{
+	struct pollfd fds[] = {{.fd = fd, .events = events}, {.fd = end_fd, .events = POLLIN}};
+
+	while (poll(fds, 2, -1) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return fds[1].revents ? -ECANCELED : 0;
+}
 
 static ptrdiff_t run_read_stdin(const struct sandbox_run_io *io, void *buffer, size_t n)
 {
@@ -25,8 +39,15 @@ static ptrdiff_t run_read_stdin(const struct sandbox_run_io *io, void *buffer, s
 	size_t left;
 
 	if (asked->use_stdin_fd) {
-		ssize_t got = read(asked->stdin_fd, buffer, n);
+		ssize_t got;
 
+		do {
+			int code = wait_for(asked->stdin_fd, POLLIN, io->cancel_fd);
+
+			if (code)
+				return code;
+			got = read(asked->stdin_fd, buffer, n);
+		} while (got < 0 && (errno == EAGAIN || errno == EINTR));
 		return got < 0 ? -errno : got;
 	}
 	left = asked->stdin_size - state->stdin_used;
@@ -38,17 +59,17 @@ static ptrdiff_t run_read_stdin(const struct sandbox_run_io *io, void *buffer, s
 	return (ptrdiff_t)n;
 }
 
-static int write_all(int fd, struct buf *bytes)
+static int write_all(struct relay *relay, struct buf *bytes, int end_fd)
 {
-	while (bytes->size) {
-		ssize_t written = write(fd, bytes->data, bytes->size);
+	int code = relay->fd < 0 ? -EPIPE : 0;
 
-		if (written < 0 && errno != EINTR)
-			return -errno;
-		if (written > 0)
-			buf_consume(bytes, (size_t)written);
+	while (bytes->size && !code) {
+		code = wait_for(relay->fd, POLLOUT, end_fd);
+		if (!code)
+			code = relay_write(relay, bytes);
 	}
-	return 0;
+	buf_consume(bytes, bytes->size);
+	return code;
 }
 
 static int run_write_output(const struct sandbox_run_io *io, int stream, const void *bytes, size_t n)
@@ -59,7 +80,7 @@ static int run_write_output(const struct sandbox_run_io *io, int stream, const v
 	int stop = call_output_take(output, bytes, n);
 
 	if (asked->use_output_fds &&
-	    write_all(stream == 2 ? asked->stderr_fd : asked->stdout_fd, &output->relay))
+	    write_all(&state->relay[stream == 2], &output->relay, io->cancel_fd))
 		stop = SPAWN_STOP_CANCEL;
 	if (stop && !state->stop)
 		state->stop = stop;
@@ -114,7 +135,10 @@ void call_run_extension(struct call *call)
 	struct sandbox *sandbox = call->sandbox;
 	struct sandbox_plan_request request;
 	struct run_state state = {.call = call};
-	struct sandbox_run_result result = {.size = sizeof(result), .verdict.size = sizeof(result.verdict)};
+	struct sandbox_run_result result = {
+		.size = sizeof(result),
+		.verdict = {.size = sizeof(result.verdict), .end = SANDBOX_END_LOST},
+	};
 	char message[SANDBOX_ERROR_SIZE] = "";
 	_cleanup_close_ int timer = -1;
 	_cleanup_close_ int end = end_fd(call, &timer);
@@ -126,14 +150,21 @@ void call_run_extension(struct call *call)
 		.cancel_fd = end,
 	};
 	struct epoll_event event;
+	struct pipe_guard guard;
 	int code = -EMFILE;
 
 	call->scripted = false;
 	request = call_request(call, SANDBOX_PURPOSE_CALL);
+	relay_open(&state.relay[0], call->asked.use_output_fds ? call->asked.stdout_fd : -1);
+	relay_open(&state.relay[1], call->asked.use_output_fds ? call->asked.stderr_fd : -1);
+	pipe_guard_set(&guard);
 	if (end < 0)
 		snprintf(message, sizeof(message), "no descriptor is free to watch the call with");
 	else
 		code = sandbox->run.run(sandbox->instance, &request, &io, &result, message);
+	pipe_guard_release(&guard);
+	for (int i = 0; i < 2; i++)
+		relay_close(&state.relay[i]);
 	if (code) {
 		call->result->end = HOOKBOX_NOT_STARTED;
 		call->result->cleanup = HOOKBOX_CLEANUP_PROVEN;

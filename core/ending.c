@@ -97,8 +97,8 @@ static void take_step(const struct call *call, enum sandbox_end_step step,
 static enum outcome end_box(struct call *call, bool may_come_late)
 {
 	int64_t late = clock_deadline_us(LATE_BOX_MS);
+	int64_t give_up = clock_deadline_us(STEP_MS);
 	struct step_result check;
-	int kills = 0;
 
 	for (;;) {
 		take_step(call, SANDBOX_END_CHECK, &check);
@@ -109,13 +109,16 @@ static enum outcome end_box(struct call *call, bool may_come_late)
 		if (check.printed) {
 			struct step_result kill;
 
-			if (kills++ == 5) {
+			if (clock_us() > give_up) {
 				result_set_cleanup_reason(call->result,
 							  "what the call started could not be ended");
 				return MAY_BE_LEFT;
 			}
 			take_step(call, SANDBOX_END_KILL, &kill);
 			may_come_late = false;
+			/* An engine that is removing it already says so, and needs its time. */
+			if (!kill.ran || kill.status)
+				pause_ms(100);
 			continue;
 		}
 		if (!may_come_late)
@@ -217,9 +220,9 @@ static bool box_was_seen(const struct call *call)
 static void end_fresh(struct call *call)
 {
 	const struct sandbox_plugin_v1 *plugin = call->sandbox->plugin;
-	/* The CLI reports the command's end and then its box's: both were seen. */
+	/* The CLI reports the command's end and then its box's, which is 0: both were seen. */
 	bool seen_off = call_marks_complete(call) && call->spawn.end == SPAWN_EXITED &&
-			!call->spawn.killed;
+			!call->spawn.status && !call->spawn.killed;
 
 	if (seen_off || (plugin->flags & SANDBOX_ENDS_WITH_PROCESS && call->spawn.group_gone)) {
 		call->result->cleanup = HOOKBOX_CLEANUP_PROVEN;

@@ -60,7 +60,8 @@ struct hookbox_options {
 	size_t size;
 	/*
 	 * The INI file, or NULL to look for it: $HOOKBOX_CONFIG, then hookbox/hookbox.ini in
-	 * $XDG_CONFIG_HOME (or ~/.config), then /etc/hookbox/hookbox.ini. Never the working directory.
+	 * $XDG_CONFIG_HOME (or ~/.config), then in /etc (or the build's sysconfdir). Never the working
+	 * directory.
 	 */
 	const char *config_path;
 	/* The configuration itself, instead of a file; relative paths in it are refused. */
@@ -130,7 +131,8 @@ struct hookbox_call {
 	int stdout_fd;
 	int stderr_fd;
 	/* Output goes to this function as it comes, instead of into the result. Called by the thread
-	 * that runs the call; must not block. Nonzero ends the call as cancelled. */
+	 * that runs the call; must not block. Nonzero ends the call as cancelled; what comes until it
+	 * has ended is handed on as well. */
 	int (*sink)(void *sink_data, int stream, const void *bytes, size_t n);
 	void *sink_data;
 	int64_t timeout_ms;		/* 0: the sandbox's timeout_ms; negative: none */

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -100,15 +101,18 @@ void ledger_keep(struct ledger *ledger)
 bool ledger_owner_dead(const char *owner)
 {
 	unsigned int machine, boot, namespace, pid, host;
-	uint64_t start;
+	uint64_t start, start_now;
+	uint32_t boot_now = boot_hash();
 	int used = 0;
 
 	if (sscanf(owner, OWNER_SCAN, &machine, &boot, &namespace, &pid, &start, &host, &used) != 6 ||
 	    owner[used] || machine != machine_hash())
 		return false;
-	if (boot != boot_hash())
+	if (boot_now && boot != boot_now)
 		return true;
-	return namespace == pid_namespace() && process_start_time((pid_t)pid) != start;
+	start_now = process_start_time((pid_t)pid);
+	return namespace == pid_namespace() && start_now != start &&
+	       start_now != PROCESS_START_UNKNOWN;
 }
 
 static char *private_dir(void)
@@ -181,7 +185,8 @@ static void settle_file(int dirfd, const char *owner, const char *line,
 	char *found = text;
 	ssize_t n;
 
-	if (fd < 0)
+	/* Others may be settling their lines of it. */
+	if (fd < 0 || flock(fd, LOCK_EX))
 		return;
 	n = read(fd, text, sizeof(text) - 1);
 	if (n < 0)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The ledger: who owns what. Each host has an owner id, which every box and every marked process
- * bears, and a file in a private directory that says which sandboxes it used. The file is locked
- * while the host lives, so the next host on the machine sees which ones were killed.
+ * bears, and a file in a private directory that says which sandboxes it used. The owner id tells
+ * the next host on the machine whether the process is gone, and the file what it may have left.
  */
 #ifndef CORE_LEDGER_H
 #define CORE_LEDGER_H

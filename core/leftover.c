@@ -31,6 +31,7 @@ struct search {
 	pid_t found;		/* one that bears the mark, and was killed */
 	pid_t in_doubt;		/* one whose environment cannot be read, or not yet */
 	pid_t stubborn;		/* one that we may not kill */
+	int blind;		/* errno: there was no descriptor to look at one with */
 };
 
 static void pause_us(long us)
@@ -38,6 +39,12 @@ static void pause_us(long us)
 	const struct timespec pause = {.tv_nsec = us * 1000};
 
 	nanosleep(&pause, NULL);
+}
+
+/* Did a look fail for want of something of ours, which says nothing about the process? */
+static bool is_shortage(int code)
+{
+	return code == EMFILE || code == ENFILE || code == ENOMEM;
 }
 
 /* Reads the beginning of /proc/PID/NAME as a string. */
@@ -114,7 +121,9 @@ uint64_t process_start_time(pid_t pid)
 {
 	struct process_stat stat;
 
-	return read_stat(pid, &stat) && !is_dead(&stat) ? stat.start : 0;
+	if (!read_stat(pid, &stat))
+		return is_shortage(errno) ? PROCESS_START_UNKNOWN : 0;
+	return is_dead(&stat) ? 0 : stat.start;
 }
 
 bool process_group_runs(pid_t group)
@@ -126,9 +135,12 @@ bool process_group_runs(pid_t group)
 	while (proc && !runs && (entry = readdir(proc))) {
 		struct process_stat stat;
 
-		runs = isdigit((unsigned char)entry->d_name[0]) &&
-		       read_stat((pid_t)atoi(entry->d_name), &stat) && stat.group == group &&
-		       !is_dead(&stat);
+		if (!isdigit((unsigned char)entry->d_name[0]))
+			continue;
+		if (read_stat((pid_t)atoi(entry->d_name), &stat))
+			runs = stat.group == group && !is_dead(&stat);
+		else
+			runs = is_shortage(errno);
 	}
 	if (proc)
 		closedir(proc);
@@ -198,7 +210,7 @@ static bool is_own(pid_t pid)
 	return uid && strtoul(uid + strlen("\nUid:\t"), NULL, 10) == getuid();
 }
 
-static enum bearing look_at(const struct search *search, pid_t pid)
+static enum bearing look_at(struct search *search, pid_t pid)
 {
 	_cleanup_close_ int fd = -1;
 	enum bearing bearing;
@@ -208,6 +220,8 @@ static enum bearing look_at(const struct search *search, pid_t pid)
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0 && errno == EACCES)
 		return search->near && is_own(pid) ? BEARS_MAYBE : BEARS_NOT;
+	if (fd < 0 && is_shortage(errno))
+		search->blind = errno;
 	/* The kernel's, gone, or on its way there: perhaps because we killed it. */
 	if (fd < 0)
 		bearing = errno == ESRCH && search->killed ? BEARS_MAYBE : BEARS_NOT;
@@ -228,8 +242,11 @@ static void end_one(struct search *search, pid_t pid)
 	if (bearing == BEARS_MARK) {
 		/* A thread has no pidfd of its own; its process is found as well. */
 		pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-		if (pidfd < 0)
+		if (pidfd < 0) {
+			if (is_shortage(errno))
+				search->blind = errno;
 			return;
+		}
 		bearing = look_at(search, pid);
 	}
 	if (bearing == BEARS_MAYBE)
@@ -316,6 +333,11 @@ int leftover_kill(const char *mark, bool prefix, pid_t since_pid, struct hookbox
 					 "process %d is left of the call and may not be "
 					 "killed by this user; end it as its owner",
 					 (int)search.stubborn);
+		if (search.blind)
+			return error_set(error, -search.blind,
+					 "processes that may be left of the call cannot be looked "
+					 "at: %s; raise the limit of open files",
+					 strerror(search.blind));
 		if (!search.found && !search.in_doubt)
 			return 0;
 		if (!search.killed && i >= DOUBT_PASSES)

@@ -7,7 +7,7 @@
 
 /*
  * Everything here must work in busybox sh, dash and bash, with nothing but builtins and grep. Its
- * variables begin with _hb_, so that it disturbs none that the box exports.
+ * variables begin with PROLOGUE_PREFIX, so that it disturbs none that the box exports.
  *
  * _hb_k MARK: kills whatever bears a mark beginning with MARK, until a look finds none.
  */

@@ -19,6 +19,9 @@
  */
 void quote_add(struct buf *buf, const char *text, const char *newline);
 
+/* What the script's own variables begin with: one of the command's would change what it does. */
+#define PROLOGUE_PREFIX "_hb_"
+
 /* The argv that starts the script: {"sh", "-c", SCRIPT, "hookbox", NULL}. */
 const char *const *prologue_argv(void);
 

@@ -254,7 +254,9 @@ static void read_output(struct pump *pump, int index)
 
 	if (n > 0) {
 		obey(pump, stream->consume(stream->data, pump->chunk, (size_t)n));
-		if (stream->out_fd >= 0 && stream->relay->failed)
+		if (stream->relay && pump->relay[index].fd < 0)
+			buf_consume(stream->relay, stream->relay->size);
+		else if (stream->relay && stream->relay->failed)
 			stop_failed(pump, "the output cannot be passed on", ENOMEM);
 	} else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
 		cleanup_close(&pump->process->out[index]);

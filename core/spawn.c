@@ -17,12 +17,7 @@
 
 /* ---- SIGPIPE, for this thread and only while it writes to pipes ---- */
 
-struct pipe_guard {
-	sigset_t old;
-	bool pending;	/* it was pending before */
-};
-
-static void pipe_guard_set(struct pipe_guard *guard)
+void pipe_guard_set(struct pipe_guard *guard)
 {
 	sigset_t pipe, pending;
 
@@ -33,7 +28,7 @@ static void pipe_guard_set(struct pipe_guard *guard)
 	pthread_sigmask(SIG_BLOCK, &pipe, &guard->old);
 }
 
-static void pipe_guard_release(struct pipe_guard *guard)
+void pipe_guard_release(struct pipe_guard *guard)
 {
 	const struct timespec now = {0};
 	sigset_t pipe;

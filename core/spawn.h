@@ -6,6 +6,7 @@
 #ifndef CORE_SPAWN_H
 #define CORE_SPAWN_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -27,7 +28,7 @@ struct spawn_stream {
 	/* Where `relay` goes, -1 for nowhere. The consumer adds to *relay; the engine writes it
 	 * out, never waiting for it and never changing its flags, and stops reading the process
 	 * while more than 64 KiB wait. What waits when the process ends has until the deadline. A
-	 * broken out_fd cancels. */
+	 * broken out_fd cancels, and what comes after it is dropped. */
 	int out_fd;
 	struct buf *relay;	/* required when out_fd >= 0 */
 };
@@ -109,6 +110,15 @@ struct spawn_command {
 void spawn_run_captured(const struct spawn_command *command, struct spawn_capture *capture);
 void spawn_capture_free(struct spawn_capture *capture);
 
+/* [any] Keeps SIGPIPE from this thread while it writes to what others may close. */
+struct pipe_guard {
+	sigset_t old;
+	bool pending;	/* it was pending before */
+};
+
+void pipe_guard_set(struct pipe_guard *guard);
+void pipe_guard_release(struct pipe_guard *guard);
+
 /*
  * What a call leaves behind on the host: processes whose environment holds "HOOKBOX_CALL=" and the
  * mark. (leftover.c)
@@ -129,6 +139,7 @@ int leftover_kill(const char *mark, bool prefix, pid_t since_pid, struct hookbox
 bool process_group_runs(pid_t group);
 
 /* A process's start time in clock ticks since boot, 0 when there is no such process. */
+#define PROCESS_START_UNKNOWN UINT64_MAX	/* there is no descriptor to look with */
 uint64_t process_start_time(pid_t pid);
 
 #endif

@@ -20,7 +20,18 @@ static int here_plan(const void *instance, const struct sandbox_plan_request *re
 	return 0;
 }
 
-/* A box that is one file, which the CHECK step lists and the KILL step removes. */
+/* A CLI that loses its engine when the command has ended. */
+static int broken_plan(const void *instance, const struct sandbox_plan_request *request,
+		       const struct sandbox_plan_sink *sink, char error[SANDBOX_ERROR_SIZE])
+{
+	sink->arg(sink, "sh");
+	sink->arg(sink, "-c");
+	sink->arg(sink, "\"$@\"; exit 125");
+	sink->arg(sink, "sh");
+	return here_plan(instance, request, sink, error);
+}
+
+/* A box that is one file, which the CHECK step lists and the KILL step removes, at the eighth go. */
 static const char *fresh_file = "/dev/null";
 
 static int fresh_plan_end(const void *instance, const struct sandbox_end_request *request,
@@ -28,7 +39,8 @@ static int fresh_plan_end(const void *instance, const struct sandbox_end_request
 {
 	sink->arg(sink, "sh");
 	sink->arg(sink, "-c");
-	sink->arg(sink, request->step == SANDBOX_END_KILL ? "rm -f \"$1\"" :
+	sink->arg(sink, request->step == SANDBOX_END_KILL ?
+		  "[ ! -f \"$1\" ] || { echo >>\"$1\"; [ $(wc -l <\"$1\") = 8 ] && rm -f \"$1\"; }" :
 		  "[ ! -f \"$1\" ] || echo left");
 	sink->arg(sink, "sh");
 	sink->arg(sink, fresh_file);
@@ -46,15 +58,19 @@ static int run_upper(void *instance, const struct sandbox_plan_request *request,
 		snprintf(error, SANDBOX_ERROR_SIZE, "the cloud is down; try another one");
 		return -EIO;
 	}
+	if (!strcmp(request->argv[0], "forget"))
+		return 0;
 	while ((n = io->read_stdin(io, bytes, sizeof(bytes))) > 0) {
 		for (ptrdiff_t i = 0; i < n; i++)
 			bytes[i] = (char)(bytes[i] - 32);
 		if (io->write_output(io, 1, bytes, (size_t)n))
 			break;
 	}
+	result->proven = true;
+	if (!strcmp(request->argv[0], "lost"))
+		return 0;
 	result->verdict.end = SANDBOX_END_COMMAND;
 	result->verdict.status = 3;
-	result->proven = true;
 	return 0;
 }
 
@@ -77,6 +93,10 @@ static const struct sandbox_plugin_v1 kept_plugin = {
 static const struct sandbox_plugin_v1 fresh_plugin = {
 	BACKEND(SANDBOX_FRESH | SANDBOX_SHELL | SANDBOX_SIGNALS_AS_128N),
 	.name = "fresh", .plan = here_plan, .plan_end = fresh_plan_end,
+};
+static const struct sandbox_plugin_v1 broken_plugin = {
+	BACKEND(SANDBOX_FRESH | SANDBOX_SHELL | SANDBOX_SIGNALS_AS_128N),
+	.name = "broken", .plan = broken_plan, .plan_end = fresh_plan_end,
 };
 static const struct sandbox_plugin_v1 run_plugin = {
 	BACKEND(SANDBOX_FRESH),
@@ -177,6 +197,21 @@ static void test_environment_and_directory(void **state)
 		hookbox_result_free(r);
 		close_sandbox(&f);
 	}
+}
+
+/* A variable of the prologue's own could keep the call's mark from the command. */
+static void test_a_variable_of_the_prologue_is_refused(void **state)
+{
+	const char *const argv[] = {"true", NULL}, *const env[] = {"_hb_i=x", NULL};
+	const struct hookbox_call call = {.size = sizeof(call), .argv = argv, .env = env};
+	struct hookbox_result *r = NULL;
+	struct hookbox_error error;
+	struct fixture f;
+
+	open_sandbox(&f, &kept_plugin);
+	assert_int_equal(sandbox_call(f.sandbox, &call, &r, &error), -EINVAL);
+	assert_contains(error.message, "_hb_i");
+	close_sandbox(&f);
 }
 
 static void test_a_missing_command_or_directory(void **state)
@@ -305,9 +340,10 @@ static void test_cancel(void **state)
 	}
 }
 
-static void test_a_fresh_box_is_ended_with_its_call(void **state)
+static void expect_box_ended(const struct sandbox_plugin_v1 *plugin, const char *command,
+			     enum hookbox_end end)
 {
-	struct hookbox_call call = {.timeout_ms = 300};
+	struct hookbox_call call = {.timeout_ms = end == HOOKBOX_TIMED_OUT ? 300 : 30000};
 	char path[] = "/tmp/hookbox-test-box-XXXXXX";
 	struct fixture f;
 	struct hookbox_result *r;
@@ -316,14 +352,24 @@ static void test_a_fresh_box_is_ended_with_its_call(void **state)
 	assert_true(fd >= 0);
 	close(fd);
 	fresh_file = path;
-	open_sandbox(&f, &fresh_plugin);
-	r = RUN(f.sandbox, call, "sleep", "3600");
-	assert_int_equal(r->end, HOOKBOX_TIMED_OUT);
+	open_sandbox(&f, plugin);
+	r = RUN(f.sandbox, call, "sh", "-c", command);
+	assert_int_equal(r->end, end);
 	assert_int_equal(access(path, F_OK), -1);
 	unlink(path);
 	hookbox_result_free(r);
 	close_sandbox(&f);
 	fresh_file = "/dev/null";
+}
+
+static void test_a_fresh_box_is_ended_with_its_call(void **state)
+{
+	expect_box_ended(&fresh_plugin, "exec sleep 3600", HOOKBOX_TIMED_OUT);
+}
+
+static void test_a_fresh_box_that_was_not_seen_off_is_ended(void **state)
+{
+	expect_box_ended(&broken_plugin, "exit 0", HOOKBOX_EXITED);
 }
 
 static void test_a_broken_connection_is_lost(void **state)
@@ -361,6 +407,39 @@ static void test_backends_that_run_calls_themselves(void **state)
 	assert_int_equal(r->end, HOOKBOX_NOT_STARTED);
 	assert_contains(r->message, "the cloud is down");
 	hookbox_result_free(r);
+	/* No word about the end is no success. */
+	r = RUN(f.sandbox, call, "forget");
+	assert_int_equal(r->end, HOOKBOX_LOST);
+	hookbox_result_free(r);
+	close_sandbox(&f);
+}
+
+/* A reader that is gone or slow ends the call, not the program and not never. */
+static void test_output_descriptors_of_such_backends(void **state)
+{
+	static char large[200000];
+	struct fixture f;
+
+	open_sandbox(&f, &run_plugin);
+	for (int gone = 0; gone < 2; gone++) {
+		struct hookbox_call call = {
+			.stdin_data = large, .stdin_size = sizeof(large), .timeout_ms = 300,
+			.use_output_fds = true,
+		};
+		struct hookbox_result *r;
+		int fds[2];
+
+		assert_int_equal(pipe(fds), 0);
+		call.stdout_fd = call.stderr_fd = fds[1];
+		if (gone)
+			close(fds[0]);
+		r = RUN(f.sandbox, call, "lost");
+		assert_int_equal(r->end, gone ? HOOKBOX_CANCELLED : HOOKBOX_TIMED_OUT);
+		hookbox_result_free(r);
+		close(fds[1]);
+		if (!gone)
+			close(fds[0]);
+	}
 	close_sandbox(&f);
 }
 
@@ -380,6 +459,8 @@ static void test_bad_requests(void **state)
 		{{.argv = argv, .workdir = "relative"}, "not absolute"},
 		{{.argv = argv, .env = bad_env}, "A-B"},
 		{{.argv = argv, .env = own_env}, "HOOKBOX_CALL"},
+		{{.argv = argv, .stdin_size = 1}, "input"},
+		{{.argv = argv, .use_stdin_fd = true, .stdin_fd = -1}, "input"},
 	};
 	struct fixture f;
 
@@ -400,14 +481,17 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_output_status_and_input),
 		cmocka_unit_test(test_environment_and_directory),
+		cmocka_unit_test(test_a_variable_of_the_prologue_is_refused),
 		cmocka_unit_test(test_a_missing_command_or_directory),
 		cmocka_unit_test(test_a_timeout_leaves_nothing),
 		cmocka_unit_test(test_a_stray_in_a_session_of_its_own_is_ended),
 		cmocka_unit_test(test_output_limits),
 		cmocka_unit_test(test_cancel),
 		cmocka_unit_test(test_a_fresh_box_is_ended_with_its_call),
+		cmocka_unit_test(test_a_fresh_box_that_was_not_seen_off_is_ended),
 		cmocka_unit_test(test_a_broken_connection_is_lost),
 		cmocka_unit_test(test_backends_that_run_calls_themselves),
+		cmocka_unit_test(test_output_descriptors_of_such_backends),
 		cmocka_unit_test(test_bad_requests),
 	};
 

@@ -3,6 +3,7 @@
 #include "spawning.h"
 
 #include <spawn.h>
+#include <sys/resource.h>
 
 /* A process in a session of its own, as setsid(1) makes it. */
 static pid_t start_with(const char *program, const char *const *argv, const char *const *env)
@@ -270,6 +271,35 @@ static int bear_the_mark(void)
 	return code ? 1 : 0;
 }
 
+/* What could not be looked at for want of descriptors is not taken for gone. */
+static void test_no_descriptor_is_no_proof(void **state)
+{
+	pid_t pid = start_stray(mark_text(SPAWN_MARK "=", "blind"));
+	const char *mark = mark_text("", "blind");
+	struct hookbox_error error = {0};
+	struct rlimit old, few;
+	int code, next = dup(0);
+	uint64_t start;
+	bool runs;
+
+	close(next);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+	few = (struct rlimit){.rlim_cur = (rlim_t)next + 1, .rlim_max = old.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	code = leftover_kill(mark, false, pid - 1, &error);
+	runs = process_group_runs(pid);
+	few.rlim_cur = (rlim_t)next;
+	setrlimit(RLIMIT_NOFILE, &few);
+	start = process_start_time(pid);
+	setrlimit(RLIMIT_NOFILE, &old);
+	assert_int_equal(code, -EMFILE);
+	assert_contains(error.message, "limit of open files");
+	assert_true(runs);
+	assert_true(start == PROCESS_START_UNKNOWN);
+	assert_clean(mark, false, pid - 1);
+	assert_killed(pid);
+}
+
 static void test_start_times_and_groups(void **state)
 {
 	pid_t pid = start_stray("B=2");
@@ -300,6 +330,7 @@ int main(int argc, char **argv)
 		engine_test(test_an_empty_environment_is_no_doubt),
 		engine_test(test_what_hides_its_environment_is_reported),
 		engine_test(test_never_ourselves),
+		engine_test(test_no_descriptor_is_no_proof),
 		engine_test(test_start_times_and_groups),
 	};
 

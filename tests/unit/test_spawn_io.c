@@ -291,6 +291,22 @@ static void test_a_reader_that_is_gone_ends_the_call(void **state)
 	}
 }
 
+static void test_output_for_a_reader_that_is_gone_is_dropped(void **state)
+{
+	_cleanup_run_ struct run run;
+	int fds[2];
+
+	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+	close(fds[0]);
+	run_prepare(&run, SH("trap '' TERM; exec cat /dev/zero"));
+	run.request.grace_ms = 100;
+	run_relay(&run, 0, fds[1]);
+	run_start(&run);
+	close(fds[1]);
+	assert_int_equal(run.result.end, SPAWN_CANCELLED);
+	assert_true(run.stream[0].relay.capacity < 1024 * 1024);
+}
+
 static void make_pipe(int fds[2])
 {
 	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
@@ -389,6 +405,7 @@ int main(void)
 		engine_test(test_two_streams_into_one_pipe),
 		engine_test(test_a_file_is_appended_to),
 		engine_test(test_a_reader_that_is_gone_ends_the_call),
+		engine_test(test_output_for_a_reader_that_is_gone_is_dropped),
 		engine_test(test_a_reader_that_never_reads_does_not_hold_the_deadline),
 		engine_test(test_output_that_nobody_takes_is_cut_off_at_the_deadline),
 		engine_test(test_a_waiting_relay_can_be_cancelled),

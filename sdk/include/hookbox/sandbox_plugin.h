@@ -216,7 +216,7 @@ struct sandbox_plan_request {
  * ---- classify ----
  */
 enum sandbox_call_end {
-	SANDBOX_END_COMMAND = 1,	/* the command ran; `code` or `signo` is its own end */
+	SANDBOX_END_COMMAND = 1,	/* the command ran; `signaled` and `status` are its own end */
 	SANDBOX_END_NOT_STARTED = 2,	/* no command ran: `error_number` and `message` say why */
 	SANDBOX_END_LOST = 3,		/* the way to the command broke; how it ended is not known */
 };
@@ -429,8 +429,8 @@ struct sandbox_run_io {
 struct sandbox_run_result {
 	size_t size;
 	bool proven;			/* nothing of the call is left, for certain */
-	/* How the command ended; when cancel_fd told it to: LOST. It has its own size and stays the
-	 * last field, so that what a later version adds to it moves nothing. */
+	/* How the command ended; when cancel_fd told it to: LOST, which the host presets. It has its
+	 * own size and stays the last field, so that what a later version adds to it moves nothing. */
 	struct sandbox_verdict verdict;
 };
 
