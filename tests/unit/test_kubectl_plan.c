@@ -61,8 +61,8 @@ static void test_env_without_a_shell_is_refused(void **state)
 static void test_bad_settings_are_refused(void **state)
 {
 	static const char *const bad[] = {
-		"pod=a b", "pod=a_b", "pod=A", "pod=..", "pod=a.", "pod=a-", "pod=",
-		"selector=", "selector=a=$(id)", "extra_args=--token=x", "extra_args=-v",
+		"pod=a b", "pod=a_b", "pod=A", "pod=..", "pod=a.", "pod=a-",
+		"selector=a=$(id)", "extra_args=--token=x", "extra_args=-v",
 		"extra_args=--context=x", "namespace=a.b",
 	};
 
