@@ -52,6 +52,7 @@ for code in 0 1 126 127 137 255; do
 	is "$status" "$code" "exit code $code is the command's own"
 	is "$err" "" "... and kubectl's word on it is not in stderr"
 done
+# shellcheck disable=SC2016 # the $ are another shell's
 call --env 'A=x y' --workdir /tmp -- sh -c 'echo "$A" "$PWD"'
 is "$out" "x y /tmp" "environment and directory reach the command"
 

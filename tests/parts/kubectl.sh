@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 # Sourced: a pod to enter with kubectl, behind the API server of ours; or, where
 # HOOKBOX_TEST_KUBECONFIG names a cluster, HOOKBOX_TEST_POD there.
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2034 # what it sets is the callers'
 
+: "${top_srcdir:?}"
 server_pid=
 pod_container=
 
@@ -30,6 +31,6 @@ pod_start()
 
 pod_stop()
 {
-	[ -z "$server_pid" ] || kill $server_pid
+	[ -z "$server_pid" ] || kill "$server_pid"
 	[ -z "$pod_container" ] || docker rm -f "$pod_container"
 }
