@@ -124,7 +124,10 @@ static struct sandbox_verdict ask_backend(struct call *call)
 static void judge_without_marks(struct call *call)
 {
 	struct sandbox_verdict verdict = ask_backend(call);
-	bool started = call->marks[0].started || call->marks[1].started;
+	/* A CLI that is content did enter the box that stays: something may run there. */
+	bool content = call->sandbox->plugin->flags & SANDBOX_KEPT &&
+		       call->spawn.end == SPAWN_EXITED && !call->spawn.status;
+	bool started = call->marks[0].started || call->marks[1].started || content;
 	_cleanup_buf_ struct buf said = {0};
 
 	if (!call->scripted || verdict.end != SANDBOX_END_COMMAND) {

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * kubectl_exec in parts. kubectl_exec.c: what is planned, pure. kubectl_failure.c: telling kubectl's
+ * failures from the command's. kubectl_pod.c: finding a pod. kubectl_probe.c: what doctor asks.
+ */
+#ifndef PLUGINS_KUBECTL_H
+#define PLUGINS_KUBECTL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "hookbox/sandbox_plugin.h"
+
+#define N_ELEMENTS(array) (sizeof(array) / sizeof((array)[0]))
+
+struct kubectl_exec {
+	const char *pod;
+	const char *selector;
+	const char *namespace;
+	const char *container;
+	const char *kubeconfig;
+	const char *context;
+	const char *kubectl_path;
+	struct sandbox_list extra_args;
+	int64_t request_timeout;
+	const struct sandbox_host *host;
+};
+
+/* ---- Planning (kubectl_exec.c) ---- */
+
+struct kubectl_args {
+	const struct sandbox_plan_sink *sink;
+	bool failed;		/* memory ran out: the plan is not whole */
+};
+
+/* kubectl and the options that say which cluster, who, and which namespace. */
+struct kubectl_args kubectl_args_begin(const struct kubectl_exec *exec,
+				       const struct sandbox_plan_sink *sink);
+void kubectl_arg(struct kubectl_args *args, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+/* The bound on a request that is no stream. */
+void kubectl_arg_timeout(struct kubectl_args *args, const struct kubectl_exec *exec);
+int kubectl_plan(const void *instance, const struct sandbox_plan_request *request,
+		 const struct sandbox_plan_sink *sink, char error[SANDBOX_ERROR_SIZE]);
+/* A name as Kubernetes has them for pods: DNS-1123, so none can be taken for an option. */
+bool kubectl_name_is_valid(const char *name, size_t max, bool dots);
+
+/* ---- Failures (kubectl_failure.c) ---- */
+
+struct kubectl_failure {
+	uint32_t end;		/* SANDBOX_END_NOT_STARTED or _LOST */
+	int error_number;	/* as in a verdict */
+	char what[640];		/* what went wrong ... */
+	const char *advice;	/* ... and what to do */
+};
+
+/* What kubectl's last words mean. */
+void kubectl_explain(const char *said, size_t size, struct kubectl_failure *failure);
+void kubectl_classify(const void *instance, const struct sandbox_process_end *end,
+		      struct sandbox_verdict *verdict);
+
+/* ---- Asking the cluster (kubectl_pod.c), all [any, blocking] ---- */
+
+/* A command for the host's run(): its sink collects what a plan says. */
+struct kubectl_command {
+	struct sandbox_plan_sink sink;
+	char **argv;		/* NULL-terminated */
+	size_t n;
+	bool failed;
+};
+
+void kubectl_command_init(struct kubectl_command *command);
+void kubectl_command_free(struct kubectl_command *command);
+/*
+ * Runs it: true when it exited with 0; else `failure` says why. `result` is to be given to
+ * run_done() in both cases.
+ */
+bool kubectl_command_run(const struct kubectl_exec *exec, const struct kubectl_command *command,
+			 int64_t timeout_ms, struct sandbox_command_result *result,
+			 struct kubectl_failure *failure);
+int kubectl_find(void *instance, const struct sandbox_box_request *request,
+		 const struct sandbox_text_sink *id, char error[SANDBOX_ERROR_SIZE]);
+
+/* kubectl_probe.c */
+void kubectl_probe(void *instance, int64_t timeout_ms, const struct sandbox_probe_sink *sink);
+
+#endif
