@@ -120,6 +120,21 @@ static struct sandbox_verdict ask_backend(struct call *call)
 	return verdict;
 }
 
+/* The last line of what the CLI printed behind the marks, which are nobody's to read. */
+static void add_last_words(struct buf *said, const struct mark_stream *marks)
+{
+	const char *end = marks->tail + marks->tail_size;
+	const char *text = marks->tail;
+	const char *mark;
+
+	while (marks->expected &&
+	       (mark = memmem(text, (size_t)(end - text), marks->intro, marks->intro_size))) {
+		text = memchr(mark, '\n', (size_t)(end - mark));
+		text = text ? text + 1 : end;
+	}
+	text_add_last_line(said, text, (size_t)(end - text), 300);
+}
+
 /* The process ended by itself, but the marks do not tell how the command did. */
 static void judge_without_marks(struct call *call)
 {
@@ -134,7 +149,7 @@ static void judge_without_marks(struct call *call)
 		call_apply_verdict(call, &verdict);
 		return;
 	}
-	text_add_last_line(&said, call->marks[1].tail, call->marks[1].tail_size, 300);
+	add_last_words(&said, &call->marks[1]);
 	if (started)
 		call->result->end = HOOKBOX_LOST;
 	else
