@@ -81,8 +81,9 @@ void call_run_extension(struct call *call);
 
 /* Ends whatever the call left and says in the result how sure that is. (ending.c) */
 void call_end(struct call *call);
-/* Ends what calls of a killed host left behind in the sandbox; true when nothing is left. */
-bool ending_owner(struct sandbox *sandbox, const char *owner);
+/* Ends what calls of a killed host left behind in the sandbox; true when nothing is left. Sets
+ * *unlisted when the backend could not say which boxes there are. */
+bool ending_owner(struct sandbox *sandbox, const char *owner, bool *unlisted);
 
 /* The sandbox.box/1 request of this sandbox; labels may be NULL. */
 struct sandbox_box_request sandbox_box_request(struct sandbox *sandbox, int64_t timeout_ms);

@@ -306,7 +306,7 @@ static void search_box(const struct sandbox_box_list_sink *sink, const char *box
 		strv_add(&search->boxes, box_id);
 }
 
-static bool end_owner_boxes(struct sandbox *sandbox, const char *owner)
+static bool end_owner_boxes(struct sandbox *sandbox, const char *owner, bool *unlisted)
 {
 	struct sandbox_box_request request = sandbox_box_request(sandbox, STEP_MS);
 	struct owner_search search = {.owner = owner};
@@ -318,6 +318,7 @@ static bool end_owner_boxes(struct sandbox *sandbox, const char *owner)
 	char message[SANDBOX_ERROR_SIZE] = "";
 	bool clean = !sandbox->box.list(sandbox->instance, &request, &sink, message);
 
+	*unlisted = !clean;
 	for (size_t i = 0; i < search.boxes.n; i++)
 		if (!sandbox->box.stop || sandbox->box.stop(sandbox->instance, &request,
 							    search.boxes.v[i], message))
@@ -330,7 +331,7 @@ static bool end_owner_boxes(struct sandbox *sandbox, const char *owner)
 	return clean;
 }
 
-bool ending_owner(struct sandbox *sandbox, const char *owner)
+bool ending_owner(struct sandbox *sandbox, const char *owner, bool *unlisted)
 {
 	_cleanup_free_ char *mark = NULL;
 	char reason[SANDBOX_ERROR_SIZE] = "";
@@ -341,7 +342,7 @@ bool ending_owner(struct sandbox *sandbox, const char *owner)
 		return false;
 	clean = !(sandbox->plugin->flags & SANDBOX_HOST_PROCESS) || !leftover_kill(mark, true, 0, &error);
 	if (sandbox->box.list)
-		clean &= end_owner_boxes(sandbox, owner);
+		clean &= end_owner_boxes(sandbox, owner, unlisted);
 	if ((sandbox->plugin->flags & SANDBOX_KEPT) && sandbox->shell && !sandbox->box.find)
 		clean &= sweep_box(sandbox, mark, NULL, mark, reason);
 	return clean;

@@ -109,7 +109,13 @@ static int check_place(const char *path, struct hookbox_error *error)
 	if (!S_ISREG(st.st_mode))
 		return error_set(error, -EINVAL, "the plugin \"%s\" is no regular file", path);
 	code = plugin_check_owner(path, "the plugin", error);
-	return code ? code : plugin_check_owner(dirname(copy), "the plugin directory", error);
+	if (code)
+		return code;
+	code = plugin_check_owner(dirname(copy), "the plugin directory", error);
+	if (code)
+		/* A loader in a child is believed only if its sentence names the file. */
+		error_prefix(error, "the plugin \"%s\" is not loaded", path);
+	return code;
 }
 
 /* After check_place() the file can only be swapped by someone who may do so anyway. */

@@ -90,7 +90,8 @@ void cli_print_help(const struct cli_command *command)
 	printf("Usage: hookbox %s [OPTION]...%s%s\n%s.\n\n%s", command->name,
 	       *command->usage ? " " : "", command->usage, command->summary, command->help);
 	fputs("  -c, --config FILE     the configuration, instead of $HOOKBOX_CONFIG,\n"
-	      "                        ~/.config/hookbox/hookbox.ini, /etc/hookbox/hookbox.ini\n"
+	      "                        ~/.config/hookbox/hookbox.ini,\n"
+	      "                        " HOOKBOX_SYSCONF_DIR "/hookbox.ini\n"
 	      "      --plugin-dir DIR  look for backends here first; may be repeated\n"
 	      "      --json            print JSON\n"
 	      "  -h, --help            print this\n"

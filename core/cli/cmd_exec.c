@@ -77,16 +77,16 @@ static int parse(struct cli *cli, struct exec *exec)
 	return '?';
 }
 
-/* Why the call ended though no signal came: can an output not be written, and why not? */
-static int broken_output_status(struct cli *cli, const struct hookbox_result *result)
+/* Nobody but a signal cancels a call from here: without one an output took no more. */
+static int broken_output_status(struct cli *cli)
 {
 	struct pollfd fds[2] = {{.fd = STDOUT_FILENO}, {.fd = STDERR_FILENO}};
 
 	/* The writing end of a pipe without reader has this set, asked for or not. */
 	if (poll(fds, 2, 0) > 0 && (fds[0].revents | fds[1].revents) & POLLERR)
 		return CLI_SIGNAL + SIGPIPE;
-	return cli_fail(cli, CLI_FAILED, "%s",
-			result->message ? result->message : "the output cannot be written");
+	return cli_fail(cli, CLI_FAILED, "the output cannot be written and the call was ended; see "
+			"that stdout and stderr are open and their disk is not full");
 }
 
 static int not_started_status(const struct hookbox_result *result)
@@ -115,7 +115,7 @@ static int judge(struct cli *cli, const struct hookbox_result *result)
 	case HOOKBOX_CANCELLED:
 		if (cli_caught_signal())
 			return CLI_SIGNAL + cli_caught_signal();
-		return broken_output_status(cli, result);
+		return broken_output_status(cli);
 	case HOOKBOX_NOT_STARTED:
 		return cli_fail(cli, not_started_status(result), "%s", message);
 	case HOOKBOX_OUTPUT_LIMIT:

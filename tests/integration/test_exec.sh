@@ -135,7 +135,7 @@ is "$(cat "$dir/status")/$(cat "$dir/err")" 141/ "a reader that goes away ends t
 nothing_left "a call whose reader went away"
 hookbox exec --sandbox direct -- yes >/dev/full 2>"$dir/err"
 is $? 125 "a full disk: 125"
-like "$(cat "$dir/err")" "hookbox: *" "a full disk is said"
+like "$(cat "$dir/err")" "hookbox: the output cannot be written*" "a full disk is said"
 nothing_left "a call on a full disk"
 hookbox exec --sandbox direct -- echo something >/dev/full 2>"$dir/err"
 is $? 125 "a full disk that is met after the command's end: 125"

@@ -74,6 +74,15 @@ static void test_refused(void **state)
 	refuse("/no/such/plugin.so", PATIENT_MS, "No such file or directory");
 }
 
+/* That others can write the directory is no fault of the plugin's constructor. */
+static void test_open_directory(void **state)
+{
+	const char *path = files_write("open/text.so", "text");
+
+	assert_int_equal(chmod(files_path("open"), 0777), 0);
+	refuse(path, PATIENT_MS, "can be changed by others");
+}
+
 static void test_constructors(void **state)
 {
 	refuse(fixture("aborting"), PATIENT_MS, "crashed when it was loaded (signal 6, Aborted)");
@@ -99,6 +108,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_good),
 		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_open_directory),
 		cmocka_unit_test(test_constructors),
 		cmocka_unit_test(test_no_program),
 	};
