@@ -28,9 +28,10 @@ static int check_request(const struct hookbox_call *asked, struct hookbox_error 
 	if (!asked->argv || !asked->argv[0] || !asked->argv[0][0])
 		return error_set(error, -EINVAL, "the call names no command");
 	if (asked->argv[0][0] == '-')
-		return error_set(error, -EINVAL,
-				 "the command \"%s\" begins with a dash; name it with its directory",
-				 asked->argv[0]);
+		return error_set(
+			error, -EINVAL,
+			"the command \"%s\" begins with a dash; name it with its directory",
+			asked->argv[0]);
 	if (asked->workdir && asked->workdir[0] != '/')
 		return error_set(error, -EINVAL,
 				 "the working directory \"%s\" is not absolute; write it from / on",
@@ -38,17 +39,19 @@ static int check_request(const struct hookbox_call *asked, struct hookbox_error 
 	if (asked->use_stdin_fd ? asked->stdin_fd < 0 : asked->stdin_size && !asked->stdin_data)
 		return error_set(error, -EINVAL,
 				 "the call's input is %s; leave it out for an empty one",
-				 asked->use_stdin_fd ? "the descriptor of no file" :
-				 "at NULL, but its size is not 0");
+				 asked->use_stdin_fd ? "the descriptor of no file"
+						     : "at NULL, but its size is not 0");
 	for (const char *const *entry = asked->env; entry && *entry; entry++) {
 		if (!env_entry_ok(*entry))
-			return error_set(error, -EINVAL,
-					 "\"%.*s\" is no name for an environment variable; use letters, "
-					 "digits and _",
-					 (int)strcspn(*entry, "="), *entry);
+			return error_set(
+				error, -EINVAL,
+				"\"%.*s\" is no name for an environment variable; use letters, "
+				"digits and _",
+				(int)strcspn(*entry, "="), *entry);
 		if (!strncmp(*entry, SPAWN_MARK, strlen(SPAWN_MARK)) &&
 		    strchr("=", (*entry)[strlen(SPAWN_MARK)]))
-			return error_set(error, -EINVAL, SPAWN_MARK " is hookbox's own; use another name");
+			return error_set(error, -EINVAL,
+					 SPAWN_MARK " is hookbox's own; use another name");
 	}
 	return 0;
 }
@@ -81,10 +84,11 @@ static int prepare_env(struct call *call, struct hookbox_error *error)
 		add_env(&call->env, *entry);
 	for (size_t i = 0; i < call->env.n && call->scripted; i++)
 		if (!strncmp(call->env.v[i], PROLOGUE_PREFIX, strlen(PROLOGUE_PREFIX)))
-			return error_set(error, -EINVAL,
-					 "the variable \"%.*s\": names that begin with "
-					 PROLOGUE_PREFIX " are hookbox's own; use another name",
-					 (int)strcspn(call->env.v[i], "="), call->env.v[i]);
+			return error_set(
+				error, -EINVAL,
+				"the variable \"%.*s\": names that begin with " PROLOGUE_PREFIX
+				" are hookbox's own; use another name",
+				(int)strcspn(call->env.v[i], "="), call->env.v[i]);
 	strv_printf(&call->labels, "hookbox.owner=%s", ledger_owner(call->sandbox->context.ledger));
 	strv_printf(&call->labels, "hookbox.call=%s", call->id);
 	strv_printf(&call->labels, "hookbox.sandbox=%s", call->sandbox->name);
@@ -99,7 +103,10 @@ static void prepare_output(struct call *call, int index, uint64_t limit, uint64_
 	call->output[index] = (struct call_output){
 		.call = call,
 		.stream = index + 1,
-		.limit = limit ? limit : configured ? configured : streamed ? UINT64_MAX : standard,
+		.limit = limit	      ? limit
+			 : configured ? configured
+			 : streamed   ? UINT64_MAX
+				      : standard,
 		.ends_call = index == 0 && !(call->asked.flags & HOOKBOX_DROP_OUTPUT),
 	};
 }
@@ -166,7 +173,8 @@ static void hold_text(const struct sandbox_text_sink *sink, const char *text)
 }
 
 /* Finds or starts the sandbox's box. Under the lock. */
-static int find_box(struct sandbox *sandbox, const struct call *call, char message[SANDBOX_ERROR_SIZE])
+static int find_box(struct sandbox *sandbox, const struct call *call,
+		    char message[SANDBOX_ERROR_SIZE])
 {
 	int64_t time = call->timeout_ms > 0 ? call->timeout_ms : BOX_START_MS;
 	struct sandbox_box_request request = sandbox_box_request(sandbox, time);
@@ -186,7 +194,8 @@ static int find_box(struct sandbox *sandbox, const struct call *call, char messa
 		sandbox->box_started = !code;
 	}
 	if (!code && !holder.text) {
-		snprintf(message, SANDBOX_ERROR_SIZE, "the backend found a box but gave no id for it");
+		snprintf(message, SANDBOX_ERROR_SIZE,
+			 "the backend found a box but gave no id for it");
 		code = -EINVAL;
 	}
 	if (code) {
@@ -230,8 +239,8 @@ static void forget_box(struct call *call)
 	struct sandbox *sandbox = call->sandbox;
 	enum hookbox_end end = call->result->end;
 
-	if (!call->box_id || (end != HOOKBOX_LOST &&
-			      (end != HOOKBOX_NOT_STARTED || call->result->error_number)))
+	if (!call->box_id ||
+	    (end != HOOKBOX_LOST && (end != HOOKBOX_NOT_STARTED || call->result->error_number)))
 		return;
 	pthread_mutex_lock(&sandbox->lock);
 	if (sandbox->box_id && !sandbox->box_started && !strcmp(sandbox->box_id, call->box_id)) {
@@ -286,7 +295,9 @@ static struct spawn_stream stream_for(struct call *call, int index)
 	return (struct spawn_stream){
 		.consume = consume,
 		.data = &call->marks[index],
-		.out_fd = !relayed ? -1 : index ? call->asked.stderr_fd : call->asked.stdout_fd,
+		.out_fd = !relayed ? -1
+			  : index  ? call->asked.stderr_fd
+				   : call->asked.stdout_fd,
 		.relay = relayed ? &call->output[index].relay : NULL,
 	};
 }
@@ -317,7 +328,8 @@ static void start_process(struct call *call)
 		.stream = {stream_for(call, 0), stream_for(call, 1)},
 		.deadline_us = call->deadline_us,
 		.grace_ms = GRACE_MS,
-		.done_grace_ms = call->sandbox->plugin->flags & SANDBOX_FRESH ? DONE_FRESH_MS : DONE_KEPT_MS,
+		.done_grace_ms =
+			call->sandbox->plugin->flags & SANDBOX_FRESH ? DONE_FRESH_MS : DONE_KEPT_MS,
 		.cancel_fd = cancel_fd(call->asked.cancel),
 	};
 
@@ -349,7 +361,8 @@ static void run_planned(struct call *call)
 		result_set_message(call->result, "%s", error.message);
 		return;
 	}
-	/* In a box the prologue marks the command; a CLI bears no mark, lest a sweep end it first. */
+	/* In a box the prologue marks the command; a CLI bears no mark, lest a sweep end it first.
+	 */
 	if (sandbox->plugin->flags & SANDBOX_HOST_PROCESS)
 		add_mark(call);
 	if (call->scripted)

@@ -27,33 +27,44 @@ static void judge_failure(struct call *call, const struct mark_stream *marks)
 	case MARK_FAILED_WORKDIR:
 		/* Never ENOENT or EACCES, which tell of the command. */
 		not_started(call, ENOTDIR);
-		result_set_message(result, "the working directory \"%s\" in the sandbox %s; set workdir "
-				   "to a directory that the command's user can enter", call->cwd,
-				   code == ENOENT ? "does not exist" :
-				   code == ENOTDIR ? "is not a directory" : "cannot be entered");
+		result_set_message(result,
+				   "the working directory \"%s\" in the sandbox %s; set workdir "
+				   "to a directory that the command's user can enter",
+				   call->cwd,
+				   code == ENOENT    ? "does not exist"
+				   : code == ENOTDIR ? "is not a directory"
+						     : "cannot be entered");
 		break;
 	case MARK_FAILED_COMMAND:
 		not_started(call, code);
 		if (code == ENOENT)
-			result_set_message(result, "there is no command \"%s\" in the sandbox; check its "
-					   "name, the mounts and PATH there", command);
+			result_set_message(result,
+					   "there is no command \"%s\" in the sandbox; check its "
+					   "name, the mounts and PATH there",
+					   command);
 		else
-			result_set_message(result, "\"%s\" in the sandbox is not executable; chmod +x it, "
-					   "or name another command", command);
+			result_set_message(result,
+					   "\"%s\" in the sandbox is not executable; chmod +x it, "
+					   "or name another command",
+					   command);
 		break;
 	case MARK_FAILED_EXEC:
 		not_started(call, ENOEXEC);
-		result_set_message(result, "\"%s\" in the sandbox could not be executed; check its #! line "
-				   "and that it is made for this architecture", command);
+		result_set_message(result,
+				   "\"%s\" in the sandbox could not be executed; check its #! line "
+				   "and that it is made for this architecture",
+				   command);
 		break;
 	case MARK_FAILED_INPUT:
 		result->end = HOOKBOX_LOST;
-		result_set_message(result, "the connection to the sandbox was cut before the command was "
+		result_set_message(result,
+				   "the connection to the sandbox was cut before the command was "
 				   "started");
 		break;
 	default:
 		not_started(call, EINVAL);
-		result_set_message(result, "the sandbox's shell refuses one of the environment variables; "
+		result_set_message(result,
+				   "the sandbox's shell refuses one of the environment variables; "
 				   "leave out those that are read-only there (UID, EUID, PPID)");
 	}
 }
@@ -155,10 +166,12 @@ static void judge_without_marks(struct call *call)
 	else
 		not_started(call, 0);
 	result_set_message(call->result, "%s ended (%s %d) before %s%s%s; %s", call->plan.argv.v[0],
-			   call->spawn.end == SPAWN_SIGNALED ? "signal" : "status", call->spawn.status,
+			   call->spawn.end == SPAWN_SIGNALED ? "signal" : "status",
+			   call->spawn.status,
 			   started ? "the command's end was reported" : "the command was started",
-			   said.size ? ": " : "", said.size ? said.data : "", started ?
-			   "its output is not whole" : "run `hookbox doctor` to see what is missing");
+			   said.size ? ": " : "", said.size ? said.data : "",
+			   started ? "its output is not whole"
+				   : "run `hookbox doctor` to see what is missing");
 }
 
 /* Nothing could be started on the host. */
@@ -170,8 +183,8 @@ static void judge_not_spawned(struct call *call)
 	if (own)
 		result_set_message(call->result, "%s", call->spawn.message);
 	else
-		result_set_message(call->result, "%s cannot be reached: %s", call->sandbox->plugin->name,
-				   call->spawn.message);
+		result_set_message(call->result, "%s cannot be reached: %s",
+				   call->sandbox->plugin->name, call->spawn.message);
 }
 
 static void judge_stopped(struct call *call)
@@ -186,7 +199,8 @@ static void judge_stopped(struct call *call)
 		break;
 	case SPAWN_OUTPUT_LIMIT:
 		result->end = HOOKBOX_OUTPUT_LIMIT;
-		result_set_message(result, "it wrote more than %llu bytes to stdout and was ended; raise "
+		result_set_message(result,
+				   "it wrote more than %llu bytes to stdout and was ended; raise "
 				   "stdout_limit if that is wanted",
 				   (unsigned long long)call->output[0].limit);
 		break;

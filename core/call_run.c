@@ -17,8 +17,8 @@
 struct run_state {
 	struct call *call;
 	size_t stdin_used;
-	struct relay relay[2];	/* to the caller's output descriptors */
-	int stop;		/* SPAWN_STOP_* that the output asked for */
+	struct relay relay[2]; /* to the caller's output descriptors */
+	int stop; /* SPAWN_STOP_* that the output asked for */
 };
 
 /* Waits for a descriptor of the caller's, but no longer than the call lasts. */
@@ -72,7 +72,8 @@ static int write_all(struct relay *relay, struct buf *bytes, int end_fd)
 	return code;
 }
 
-static int run_write_output(const struct sandbox_run_io *io, int stream, const void *bytes, size_t n)
+static int run_write_output(const struct sandbox_run_io *io, int stream, const void *bytes,
+			    size_t n)
 {
 	struct run_state *state = io->host_data;
 	struct call_output *output = &state->call->output[stream == 2];
@@ -87,7 +88,8 @@ static int run_write_output(const struct sandbox_run_io *io, int stream, const v
 	return stop;
 }
 
-/* One descriptor that is readable at the deadline and at a cancel; *timer is the caller's to close. */
+/* One descriptor that is readable at the deadline and at a cancel; *timer is the caller's to close.
+ */
 static int end_fd(const struct call *call, int *timer)
 {
 	_cleanup_close_ int both = epoll_create1(EPOLL_CLOEXEC);
@@ -126,7 +128,8 @@ static void judge_run(struct call *call, const struct run_state *state,
 		call_apply_verdict(call, &result->verdict);
 	call->result->cleanup = result->proven ? HOOKBOX_CLEANUP_PROVEN : HOOKBOX_CLEANUP_UNKNOWN;
 	if (!result->proven)
-		result_set_cleanup_reason(call->result, "%s cannot tell whether it ended all of the call",
+		result_set_cleanup_reason(call->result,
+					  "%s cannot tell whether it ended all of the call",
 					  call->sandbox->plugin->name);
 }
 

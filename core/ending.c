@@ -56,7 +56,7 @@ static void describe_failure(const struct spawn_capture *capture, const char *wh
 /* ---- Boxes that are gone with their call: plan_end ---- */
 
 struct step_result {
-	bool ran;		/* it exited by itself */
+	bool ran; /* it exited by itself */
 	int status;
 	bool printed;
 	char reason[SANDBOX_ERROR_SIZE];
@@ -77,7 +77,8 @@ static void take_step(const struct call *call, enum sandbox_end_step step,
 	struct hookbox_error error = {0};
 
 	*result = (struct step_result){0};
-	if (plan_make_end(call->sandbox->plugin, call->sandbox->instance, &request, &plan, &error)) {
+	if (plan_make_end(call->sandbox->plugin, call->sandbox->instance, &request, &plan,
+			  &error)) {
 		snprintf(result->reason, sizeof(result->reason), "%s", error.message);
 		return;
 	}
@@ -110,8 +111,8 @@ static enum outcome end_box(struct call *call, bool may_come_late)
 			struct step_result kill;
 
 			if (clock_us() > give_up) {
-				result_set_cleanup_reason(call->result,
-							  "what the call started could not be ended");
+				result_set_cleanup_reason(
+					call->result, "what the call started could not be ended");
 				return MAY_BE_LEFT;
 			}
 			take_step(call, SANDBOX_END_KILL, &kill);
@@ -127,14 +128,16 @@ static enum outcome end_box(struct call *call, bool may_come_late)
 			break;
 		pause_ms(100);
 	}
-	result_set_cleanup_reason(call->result, "the command had to be ended before its box was seen; "
+	result_set_cleanup_reason(call->result,
+				  "the command had to be ended before its box was seen; "
 				  "should the box still come up, the next hookbox removes it");
 	return MAY_BE_LEFT;
 }
 
 /* ---- Boxes that stay: the sweep script ---- */
 
-/* Runs the sweep script in the box for a mark; false with a reason when it did not come out clean. */
+/* Runs the sweep script in the box for a mark; false with a reason when it did not come out clean.
+ */
 static bool sweep_box(struct sandbox *sandbox, const char *call_id, const char *box_id,
 		      const char *mark, char reason[SANDBOX_ERROR_SIZE])
 {
@@ -170,7 +173,8 @@ static bool sweep_box(struct sandbox *sandbox, const char *call_id, const char *
 		snprintf(reason, SANDBOX_ERROR_SIZE,
 			 "the box has no grep or no readable /proc to look for leftovers with");
 	else if (!clean)
-		describe_failure(&capture, "the box could not be entered to look for leftovers", reason);
+		describe_failure(&capture, "the box could not be entered to look for leftovers",
+				 reason);
 	spawn_capture_free(&capture);
 	return clean;
 }
@@ -247,7 +251,8 @@ static void end_kept(struct call *call)
 	} else if (plugin->plan_end) {
 		set_cleanup(call, end_box(call, false), HOOKBOX_CLEANUP_SWEPT);
 	} else {
-		result_set_cleanup_reason(call->result, "the box has no shell to look for leftovers with");
+		result_set_cleanup_reason(call->result,
+					  "the box has no shell to look for leftovers with");
 	}
 }
 
@@ -320,8 +325,8 @@ static bool end_owner_boxes(struct sandbox *sandbox, const char *owner, bool *un
 
 	*unlisted = !clean;
 	for (size_t i = 0; i < search.boxes.n; i++)
-		if (!sandbox->box.stop || sandbox->box.stop(sandbox->instance, &request,
-							    search.boxes.v[i], message))
+		if (!sandbox->box.stop ||
+		    sandbox->box.stop(sandbox->instance, &request, search.boxes.v[i], message))
 			clean = false;
 	if (!clean)
 		log_write(sandbox->context.log, SANDBOX_LOG_WARNING,
@@ -340,7 +345,8 @@ bool ending_owner(struct sandbox *sandbox, const char *owner, bool *unlisted)
 
 	if (asprintf(&mark, "%s-", owner) < 0)
 		return false;
-	clean = !(sandbox->plugin->flags & SANDBOX_HOST_PROCESS) || !leftover_kill(mark, true, 0, &error);
+	clean = !(sandbox->plugin->flags & SANDBOX_HOST_PROCESS) ||
+		!leftover_kill(mark, true, 0, &error);
 	if (sandbox->box.list)
 		clean &= end_owner_boxes(sandbox, owner, unlisted);
 	if ((sandbox->plugin->flags & SANDBOX_KEPT) && sandbox->shell && !sandbox->box.find)

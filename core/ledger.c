@@ -24,10 +24,10 @@ struct ledger {
 	char owner[OWNER_SIZE];
 	atomic_uint next_call;
 	atomic_bool keep;
-	pthread_mutex_t lock;	/* of what follows */
+	pthread_mutex_t lock; /* of what follows */
 	bool dir_tried;
 	char *dir;
-	int fd;			/* our file, -1 before its first line */
+	int fd; /* our file, -1 before its first line */
 };
 
 /* FNV-1a of a small file, for telling machines and boots apart; 0 when it cannot be read. */
@@ -105,7 +105,8 @@ bool ledger_owner_dead(const char *owner)
 	uint32_t boot_now = boot_hash();
 	int used = 0;
 
-	if (sscanf(owner, OWNER_SCAN, &machine, &boot, &namespace, &pid, &start, &host, &used) != 6 ||
+	if (sscanf(owner, OWNER_SCAN, &machine, &boot, &namespace, &pid, &start, &host, &used) !=
+		    6 ||
 	    owner[used] || machine != machine_hash())
 		return false;
 	if (boot_now && boot != boot_now)
@@ -166,10 +167,12 @@ static int write_note(struct ledger *ledger, const char *line, struct hookbox_er
 	if (asprintf(&path, "%s/%s", ledger->dir, ledger->owner) < 0)
 		return error_no_memory(error);
 	if (ledger->fd < 0)
-		ledger->fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+		ledger->fd =
+			open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (ledger->fd < 0 || write(ledger->fd, line, strlen(line)) != (ssize_t)strlen(line))
-		return error_set(error, -EIO, "cannot write \"%s\": %s; free space or make it writable",
-				 path, strerror(errno));
+		return error_set(error, -EIO,
+				 "cannot write \"%s\": %s; free space or make it writable", path,
+				 strerror(errno));
 	return 0;
 }
 
@@ -207,8 +210,7 @@ static void settle_file(int dirfd, const char *owner, const char *line,
 }
 
 int ledger_use(struct ledger *ledger, const char *sandbox, const char *mode,
-	       bool (*left)(void *data, const char *owner), void *data,
-	       struct hookbox_error *error)
+	       bool (*left)(void *data, const char *owner), void *data, struct hookbox_error *error)
 {
 	_cleanup_free_ char *line = NULL;
 	struct dirent *entry;

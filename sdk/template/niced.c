@@ -37,14 +37,16 @@ static const struct sandbox_param niced_params[] = {
 };
 
 /* What the types of the parameters cannot say. */
-static int niced_open(void *instance, const struct sandbox_host *host, char error[SANDBOX_ERROR_SIZE])
+static int niced_open(void *instance, const struct sandbox_host *host,
+		      char error[SANDBOX_ERROR_SIZE])
 {
 	const struct niced *niced = instance;
 
 	(void)host;
 	if (niced->level <= 19)
 		return 0;
-	snprintf(error, SANDBOX_ERROR_SIZE, "level = %" PRIu64 " is too large; write 0 to 19", niced->level);
+	snprintf(error, SANDBOX_ERROR_SIZE, "level = %" PRIu64 " is too large; write 0 to 19",
+		 niced->level);
 	return -EINVAL;
 }
 
@@ -77,14 +79,15 @@ static void niced_classify(const void *instance, const struct sandbox_process_en
 	size_t n = end->stderr_total < sizeof(verdict->message) ? (size_t)end->stderr_total : 0;
 
 	(void)instance;
-	if (end->signaled || (end->status != 126 && end->status != 127) || end->stdout_total || !n ||
-	    n != end->stderr_tail_size || n < sizeof(prefix) ||
+	if (end->signaled || (end->status != 126 && end->status != 127) || end->stdout_total ||
+	    !n || n != end->stderr_tail_size || n < sizeof(prefix) ||
 	    __builtin_memcmp(end->stderr_tail, prefix, sizeof(prefix) - 1))
 		return;
 	verdict->end = SANDBOX_END_NOT_STARTED;
 	verdict->error_number = end->status == 127 ? ENOENT : EACCES;
 	verdict->drop_stderr_tail = n;
-	snprintf(verdict->message, sizeof(verdict->message), "%.*s", (int)(n - 1), end->stderr_tail);
+	snprintf(verdict->message, sizeof(verdict->message), "%.*s", (int)(n - 1),
+		 end->stderr_tail);
 }
 
 SANDBOX_PLUGIN_EXPORT const struct sandbox_plugin_v1 sandbox_plugin_v1 = {

@@ -62,14 +62,17 @@ struct instance {
 	const char *secret;
 };
 
-#define PARAM(k, t, f, d)                                                  \
-	{                                                                  \
-		.key = #k, .type = (t), .flags = (f), .dflt = (d), .help = "help", \
-		.offset = offsetof(struct instance, k),                    \
+#define PARAM(k, t, f, d)                                                                          \
+	{                                                                                          \
+		.key = #k, .type = (t), .flags = (f), .dflt = (d), .help = "help",                 \
+		.offset = offsetof(struct instance, k),                                            \
 	}
 
 static const struct sandbox_param params[] = {
-	{.key = "flag", .type = SANDBOX_BOOL, .help = "help", .offset = offsetof(struct instance, flag),
+	{.key = "flag",
+	 .type = SANDBOX_BOOL,
+	 .help = "help",
+	 .offset = offsetof(struct instance, flag),
 	 .set_offset = offsetof(struct instance, flag_set)},
 	PARAM(size, SANDBOX_SIZE, 0, "1k"),
 	PARAM(wait, SANDBOX_DURATION, 0, NULL),
@@ -95,18 +98,22 @@ static const struct sandbox_plugin_v1 plugin = {
 	.instance_size = sizeof(struct instance),
 };
 
-#define VALUE(k, ...)                                                                   \
-	{                                                                               \
-		.key = (k), .values = (const char *const[]){__VA_ARGS__, NULL},         \
-		.n_values = sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *),     \
-		.where = "f.ini:3: [sandbox s] " k, .base_dir = "/etc/hookbox",         \
+#define VALUE(k, ...)                                                                              \
+	{                                                                                          \
+		.key = (k), .values = (const char *const[]){__VA_ARGS__, NULL},                    \
+		.n_values = sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *),                \
+		.where = "f.ini:3: [sandbox s] " k, .base_dir = "/etc/hookbox",                    \
 	}
 
 static void test_fill(void **state)
 {
 	const struct param_value values[] = {
-		VALUE("flag", "no"), VALUE("wait", "3s"), VALUE("name", "n"), VALUE("path", "./sub/file"),
-		VALUE("program", "bin/docker"), VALUE("list", "one", "two"),
+		VALUE("flag", "no"),
+		VALUE("wait", "3s"),
+		VALUE("name", "n"),
+		VALUE("path", "./sub/file"),
+		VALUE("program", "bin/docker"),
+		VALUE("list", "one", "two"),
 		VALUE("mounts", "./hooks", "/data:/d:rw", "sub:/s:ro", "/x:/y"),
 	};
 	struct hookbox_error error = {0};
@@ -182,7 +189,8 @@ static void test_fill_errors(void **state)
 		struct param_store *store = NULL;
 		void *instance = NULL;
 
-		assert_true(params_fill(&plugin, values, n, "f.ini:1", &instance, &store, &error) < 0);
+		assert_true(params_fill(&plugin, values, n, "f.ini:1", &instance, &store, &error) <
+			    0);
 		assert_null(instance);
 		assert_contains(error.message, cases[i].message);
 		assert_contains(error.message, cases[i].value.where);
@@ -193,7 +201,8 @@ static void test_fill_errors(void **state)
 static void test_fill_defaults(void **state)
 {
 	const struct param_value values[] = {
-		VALUE("name", "n"), VALUE("mounts", "/with,comma=\"x\" y:rw", "/a:/b:rw"),
+		VALUE("name", "n"),
+		VALUE("mounts", "/with,comma=\"x\" y:rw", "/a:/b:rw"),
 		VALUE("path", "/as/it/is"),
 	};
 	struct hookbox_error error = {0};
@@ -224,7 +233,8 @@ static void test_fill_misses_required(void **state)
 	struct param_store *store;
 	void *instance;
 
-	assert_true(params_fill(&plugin, NULL, 0, "f.ini:1: [sandbox s]", &instance, &store, &error) < 0);
+	assert_true(params_fill(&plugin, NULL, 0, "f.ini:1: [sandbox s]", &instance, &store,
+				&error) < 0);
 	assert_contains(error.message, "f.ini:1: [sandbox s]");
 	assert_contains(error.message, "add \"name = ...\"");
 }

@@ -25,7 +25,8 @@ static const char *fixture(const char *name, const char *as)
 	const char *build = getenv("top_builddir");
 	char command[1024];
 
-	snprintf(command, sizeof(command), "cp --remove-destination '%s/tests/fixtures/.libs/%s.so' '%s' && chmod 644 '%s'",
+	snprintf(command, sizeof(command),
+		 "cp --remove-destination '%s/tests/fixtures/.libs/%s.so' '%s' && chmod 644 '%s'",
 		 build ? build : ".", name, in_dir(as), in_dir(as));
 	assert_int_equal(system(command), 0);
 	return in_dir(as);
@@ -128,7 +129,8 @@ static void test_threads_share_a_plugin(void **state)
 	for (size_t i = 0; i < 2; i++)
 		plugin_registry_set_dirs(registries[i], dirs);
 	for (size_t i = 0; i < N_THREADS; i++)
-		assert_int_equal(pthread_create(&threads[i], NULL, load_in_thread, registries[i % 2]), 0);
+		assert_int_equal(
+			pthread_create(&threads[i], NULL, load_in_thread, registries[i % 2]), 0);
 	for (size_t i = 0; i < N_THREADS; i++)
 		pthread_join(threads[i], &plugins[i]);
 	for (size_t i = 0; i < N_THREADS; i++) {
@@ -144,7 +146,8 @@ static void test_wrong_descriptors(void **state)
 	refuse(fixture("no_descriptor", "no_descriptor.so"), "exports no sandbox_plugin_v1");
 	refuse(fixture("bad_magic", "bad_magic.so"), "its magic is 0x12345678");
 	refuse(fixture("small", "small.so"), "struct_size is 64");
-	refuse(fixture("misnamed", "misnamed.so"), "calls itself \"good\"; rename the file to good.so");
+	refuse(fixture("misnamed", "misnamed.so"),
+	       "calls itself \"good\"; rename the file to good.so");
 	refuse(fixture("new_flags", "new_flags.so"), "update hookbox");
 	refuse(fixture("no_kind", "no_kind.so"), "SANDBOX_FRESH");
 	refuse(fixture("no_plan", "no_plan.so"), "neither plan nor");
@@ -163,7 +166,8 @@ static void test_wrong_descriptors(void **state)
 
 static void test_wrong_files(void **state)
 {
-	Elf64_Ehdr header = {.e_ident = ELFMAG "\2\1\1", .e_type = ET_DYN, .e_machine = FOREIGN_MACHINE};
+	Elf64_Ehdr header = {
+		.e_ident = ELFMAG "\2\1\1", .e_type = ET_DYN, .e_machine = FOREIGN_MACHINE};
 	Elf64_Ehdr own = {0};
 	int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
 
@@ -227,9 +231,14 @@ static void test_wrong_owners(void **state)
 static void test_registry(void **state)
 {
 	static const struct sandbox_plugin_v1 own = {
-		.magic = SANDBOX_PLUGIN_MAGIC, .struct_size = sizeof(own), .name = "good",
-		.version = "9", .summary = "the program's own", .flags = SANDBOX_HOST_PROCESS,
-		.instance_size = 1, .plan = (void *)1,
+		.magic = SANDBOX_PLUGIN_MAGIC,
+		.struct_size = sizeof(own),
+		.name = "good",
+		.version = "9",
+		.summary = "the program's own",
+		.flags = SANDBOX_HOST_PROCESS,
+		.instance_size = 1,
+		.plan = (void *)1,
 	};
 	struct plugin_registry *registry = plugin_registry_new();
 	const char *const dirs[] = {dir, "/no/such/directory", NULL};
@@ -298,7 +307,8 @@ static void test_files_are_found_in_order(void **state)
 	snprintf(path, sizeof(path), "%s/good.so", second);
 	write_file(path, "", 0);
 	fixture("good", "good.so");
-	assert_int_equal(plugin_files_find((const char *const[]){dir, second, NULL}, &files, &error), 0);
+	assert_int_equal(
+		plugin_files_find((const char *const[]){dir, second, NULL}, &files, &error), 0);
 	for (size_t i = 0; i < files.n; i++) {
 		own += !strcmp(files.v[i].name, "good") && !files.v[i].hidden;
 		hidden += files.v[i].hidden;
