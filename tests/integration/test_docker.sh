@@ -239,6 +239,9 @@ fails 125 "is paused*docker unpause $box*" "the container is paused"
 try docker_exec "container = $box" "user = nobody-here"
 fails 125 "unable to find user nobody-here*set user" "the user is not in the container"
 is "$(containers tried)" "" "no container is left of what failed"
+# Calls whose engine could not be asked have left a note, which a call that can ask crosses out.
+try docker_run "image = $image"
+is "$status/$out" 0/ran "with an engine that answers, the next call works"
 
 # ---- What ends calls, and what is left ----
 
