@@ -190,12 +190,16 @@ static enum bearing look_at_environment(const struct search *search, int fd)
 }
 
 /* An environment that is empty for good is the kernel's, a dead one's, or was made so. */
-static bool is_empty_for_good(pid_t pid)
+static bool is_empty_for_good(struct search *search, pid_t pid)
 {
 	struct process_stat stat;
 
-	return !read_stat(pid, &stat) || is_dead(&stat) || (stat.flags & PF_KTHREAD) ||
-	       (stat.code && stat.env_start && stat.env_start == stat.env_end);
+	if (read_stat(pid, &stat))
+		return is_dead(&stat) || (stat.flags & PF_KTHREAD) ||
+		       (stat.code && stat.env_start && stat.env_start == stat.env_end);
+	if (is_shortage(errno))
+		search->blind = errno;
+	return !search->blind;
 }
 
 /* Is a process that hides its environment this user's? (/proc/PID itself is root's then.) */
@@ -222,12 +226,13 @@ static enum bearing look_at(struct search *search, pid_t pid)
 		return search->near && is_own(pid) ? BEARS_MAYBE : BEARS_NOT;
 	if (fd < 0 && is_shortage(errno))
 		search->blind = errno;
-	/* The kernel's, gone, or on its way there: perhaps because we killed it. */
+	/* The kernel's, gone, or on its way there: perhaps because it was killed just now. */
 	if (fd < 0)
-		bearing = errno == ESRCH && search->killed ? BEARS_MAYBE : BEARS_NOT;
+		bearing = errno == ESRCH && (search->killed || search->near) ? BEARS_MAYBE : BEARS_NOT;
 	else
 		bearing = look_at_environment(search, fd);
-	return bearing == BEARS_MAYBE && is_empty_for_good(pid) ? BEARS_NOT : bearing;
+	cleanup_close(&fd);
+	return bearing == BEARS_MAYBE && is_empty_for_good(search, pid) ? BEARS_NOT : bearing;
 }
 
 /* Kills through a pidfd and looks again before: the pid may have become somebody else's. */
