@@ -145,7 +145,7 @@ except MemoryError:
     sys.exit(77)'
 [ $? = 77 ]
 ok $? "memory limits address space"
-seq 1 8 | xargs -P 8 -I {call} "$top_builddir/core/hookbox" exec --plugin-dir "$top_builddir/plugins/.libs" \
+seq 1 8 | xargs -P 8 -I '{call}' "$top_builddir/core/hookbox" exec --plugin-dir "$top_builddir/plugins/.libs" \
 	--config "$dir/hookbox.ini" --sandbox limited -- sh -c 'sleep 0.3; sleep 0.3' 2>"$dir/err"
 status=$?
 ok $status "the limit of processes counts those of one sandbox"
