@@ -289,7 +289,7 @@ static void add_options(struct backend_args *args, const struct smolbsd_ssh *ssh
 	/* It never asks; it does for nobody what the call did not say; its file of settings, and
 	 * the connections that somebody else keeps open, are the user's and not ours. */
 	static const char *const options[] = {
-		"-oBatchMode=yes", "-oLogLevel=ERROR", "-oEscapeChar=none", "-oControlPath=none",
+		"-oBatchMode=yes", "-oLogLevel=INFO", "-oEscapeChar=none", "-oControlPath=none",
 		"-oClearAllForwardings=yes", "-oForwardAgent=no", "-oForwardX11=no",
 		"-oPermitLocalCommand=no", "-oUpdateHostKeys=no", "-oVerifyHostKeyDNS=no",
 		"-oServerAliveInterval=15", "-oServerAliveCountMax=3", "-oConnectionAttempts=1",
