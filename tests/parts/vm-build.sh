@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Sourced by vm.sh: a kernel and an initrd with a real sshd, made of the distribution's packages.
 # None of them is installed: no kernel and no sshd of this machine is touched.
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2034 # what it sets is vm.sh's
 
 # Of the guest. sshd's libraries are found by what it depends on.
 vm_kernel_package=linux-image-cloud-amd64
@@ -118,8 +118,10 @@ ip link set eth0 up
 ip address add 10.0.2.15/24 dev eth0
 ip route add default via 10.0.2.2
 chown -R 1000:1000 /home/ssh
-# On demand the network is up, and nothing listens.
-grep -q vm_mute /proc/cmdline && sed -i /sshd/d /etc/inittab
+chown -R 1001:1001 /home/loud
+yes 'a loud banner' | head -c 200000 >/etc/ssh/banner
+# On demand nothing listens.
+grep -q vm_no_sshd /proc/cmdline && sed -i /sshd/d /etc/inittab
 exec /bin/busybox init
 END
 	sed -i "s/MODULES/$vm_modules/" guest/init
@@ -145,17 +147,20 @@ PidFile none
 END
 	! grep -qai persourcepenalties root/usr/sbin/sshd ||
 		echo 'PerSourcePenalties no' >>guest/etc/ssh/sshd_config
+	printf '%s\n' 'Match User loud' '	Banner /etc/ssh/banner' >>guest/etc/ssh/sshd_config
 }
 
+# root and ssh, as smolBSD has them; loud, whose every login says more than anybody reads.
 vm_write_users()
 {
 	cat >guest/etc/passwd <<'END'
 root:*:0:0:root:/root:/bin/sh
 sshd:*:101:65534::/run/sshd:/bin/false
 ssh:*:1000:1000::/home/ssh:/bin/sh
+loud:*:1001:1001::/home/loud:/bin/sh
 nobody:*:65534:65534::/:/bin/false
 END
-	printf '%s\n' root:x:0: ssh:x:1000: tty:x:5: nogroup:x:65534: >guest/etc/group
+	printf '%s\n' root:x:0: ssh:x:1000: loud:x:1001: tty:x:5: nogroup:x:65534: >guest/etc/group
 	printf '%s\n' '127.0.0.1 localhost' '10.0.2.15 vm' >guest/etc/hosts
 	echo 'passwd: files
 group: files
@@ -171,14 +176,15 @@ vm_write_keys()
 		ssh-keygen -q -t ed25519 -N '' -C hookbox-test-other -f made/other_key &&
 		cp made/host_key guest/etc/ssh/ssh_host_ed25519_key &&
 		cp made/host_key.pub guest/etc/ssh/ssh_host_ed25519_key.pub &&
-		cp made/id.pub guest/root/.ssh/authorized_keys &&
-		cp made/id.pub guest/home/ssh/.ssh/authorized_keys
+		for vm_home in root home/ssh home/loud; do
+			cp made/id.pub "guest/$vm_home/.ssh/authorized_keys" || return 1
+		done
 }
 
 # Fills ./guest from ./root and ./made with what a test uses.
 vm_assemble()
 {
-	mkdir -p made guest/bin guest/dev guest/etc/ssh guest/home/ssh/.ssh guest/lib/modules \
+	mkdir -p made guest/bin guest/dev guest/etc/ssh guest/home/loud/.ssh guest/home/ssh/.ssh guest/lib/modules \
 		guest/lib/x86_64-linux-gnu guest/proc guest/root/.ssh guest/run/sshd guest/sys \
 		guest/tmp guest/usr/bin guest/usr/sbin guest/var || return 1
 	vm_box=root/bin/busybox
@@ -200,7 +206,7 @@ vm_assemble()
 	done
 	vm_write_init && vm_write_sshd_config && vm_write_users && vm_write_keys || return 1
 	chmod -R go-w guest && chmod 755 guest/init && chmod 1777 guest/tmp &&
-		chmod 700 guest/root/.ssh guest/home/ssh/.ssh &&
+		chmod 700 guest/root/.ssh guest/home/*/.ssh &&
 		chmod 600 guest/etc/ssh/ssh_host_ed25519_key
 }
 

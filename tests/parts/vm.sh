@@ -43,10 +43,10 @@ vm_qemu()
 		-append "console=ttyS0 quiet panic=-1 tsc_early_khz=$(vm_tsc_khz) ${vm_append-}" "$@"
 }
 
-# Does the process live? A zombie, which nobody may ever reap, does not.
+# Does that QEMU live? A zombie, which nobody may ever reap, does not.
 vm_alive()
 {
-	[ -n "$1" ] && grep -q . "/proc/$1/cmdline" 2>/dev/null
+	[ -n "$1" ] && grep -q qemu-system "/proc/$1/cmdline" 2>/dev/null
 }
 
 # Does a server of ssh answer on that port? QEMU accepts before there is one.
@@ -83,7 +83,9 @@ vm_use()
 {
 	vm_dir=$1 vm_port=$2 vm_key=$1/id vm_known_hosts=$1/known_hosts.$2
 	vm_host_key=$(cut -d ' ' -f 1,2 "$1/host_key.pub")
-	echo "[127.0.0.1]:$2 $vm_host_key" >"$vm_known_hosts"
+	# Another test may be reading it.
+	echo "[127.0.0.1]:$2 $vm_host_key" >"$vm_known_hosts.$$" &&
+		mv "$vm_known_hosts.$$" "$vm_known_hosts"
 }
 
 # vm_start DIR [NAME]: boots what vm_build made in DIR. Each NAME is a VM of its own.
@@ -101,7 +103,8 @@ vm_start()
 			vm_pid=$(cat "$1/$vm_name.pid")
 			vm_ours=1
 			vm_wait && return 0
-			vm_stop
+			vm_end "$vm_pid"
+			vm_ours=
 		fi
 		rm -f "$vm_known_hosts"
 	done
@@ -126,11 +129,12 @@ vm_stop()
 {
 	[ -n "$vm_ours" ] || return 0
 	vm_end "$vm_pid"
-	rm -f "$vm_known_hosts" "$vm_dir/$vm_name.pid" "$vm_dir/shared"
+	rm -f "$vm_known_hosts" "$vm_dir/$vm_name.pid" "$vm_dir/$vm_name.log" \
+		"$vm_dir/$vm_name.console" "$vm_dir/shared"
 	vm_ours='' vm_pid=''
 }
 
-# Makes the VM, booted by vm_start, the one that tests use which HOOKBOX_TEST_VM leads to DIR.
+# Makes the VM that vm_start booted the one of all tests that are given its DIR as HOOKBOX_TEST_VM.
 vm_share()
 {
 	echo "$vm_port $vm_pid" >"$vm_dir/shared"
@@ -155,4 +159,43 @@ need_vm()
 		return 0
 	fi
 	vm_start "$vm_dir" "vm$$" || skip_all "$vm_problem"
+}
+
+# vm_lock_holder PID-FILE: prints the process that holds the lock on it. None: it is stale.
+vm_lock_holder()
+{
+	python3 -c 'import fcntl, struct, sys
+what = struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 0, 0, 0)
+with open(sys.argv[1], "rb") as file:
+    kind, _, _, _, pid = struct.unpack("hhqqi4x", fcntl.fcntl(file, fcntl.F_GETLK, what))
+sys.exit(1 if kind == fcntl.F_UNLCK else print(pid))' "$1" 2>/dev/null
+}
+
+# vm_smolbsd_dir DIR: lays out what looks like smolBSD, with the service "sshd", over need_vm_files.
+vm_smolbsd_dir()
+{
+	mkdir -p "$1/kernels" "$1/images" &&
+		ln -s "$vm_dir/kernel" "$1/kernels/netbsd-SMOL" &&
+		ln -s "$vm_dir/initrd" "$1/images/sshd-amd64.img" &&
+		printf '#!/bin/sh\nexec sh "%s" "$@"\n' \
+			"$top_srcdir/tests/parts/smolbsd/startnb.sh" >"$1/startnb.sh" &&
+		chmod 755 "$1/startnb.sh"
+}
+
+# vm_smolbsd_pids DIR: the VMs of that directory that live, whatever its pid files say.
+vm_smolbsd_pids()
+{
+	for vm_process in /proc/[0-9]*; do
+		if tr '\0' ' ' 2>/dev/null <"$vm_process/cmdline" | grep -qF " guest=$1/"; then
+			echo "${vm_process#/proc/}"
+		fi
+	done
+}
+
+# Ends them all.
+vm_smolbsd_end()
+{
+	for vm_left in $(vm_smolbsd_pids "$1"); do
+		vm_end "$vm_left"
+	done
 }
