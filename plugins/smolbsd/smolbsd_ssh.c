@@ -35,7 +35,7 @@ static const struct sandbox_param params[] = {
 	{.key = "known_hosts", .type = SANDBOX_PATH,
 	 .help = "The file of trusted host keys; else one of hookbox's own", AT(known_hosts)},
 	{.key = "connect_timeout", .type = SANDBOX_DURATION, .dflt = "10s",
-	 .help = "How long connecting and agreeing on keys may take", AT(connect_timeout)},
+	 .help = "How long it may take until an ssh server greets", AT(connect_timeout)},
 	{.key = "extra_args", .type = SANDBOX_LIST,
 	 .help = "More options of ssh_config(5), such as -oProxyJump=HOST", AT(extra_args),
 	 .metavar = "-oNAME=VALUE"},

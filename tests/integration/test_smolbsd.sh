@@ -32,6 +32,16 @@ call()
 	run exec --plugin-dir "$top_builddir/plugins/.libs" -c "$dir/hookbox.ini" --sandbox vm "$@"
 }
 
+# stay: a hookbox, $first, with a command in a machine of its own that does not end by itself.
+stay()
+{
+	env "$mark" "$top_builddir/core/hookbox" exec --plugin-dir "$top_builddir/plugins/.libs" \
+		-c "$dir/hookbox.ini" --sandbox vm --timeout 300s -- \
+		sh -c 'echo up; exec sleep 4321' >"$dir/first" 2>"$dir/first.err" </dev/null &
+	first=$!
+	wait_for "its machine" grep -q up "$dir/first"
+}
+
 none_lives()
 {
 	[ -z "$(vm_smolbsd_pids "$smol")" ]
@@ -39,7 +49,7 @@ none_lives()
 
 files_left()
 {
-	ls "$smol" | grep -c '^qemu-\|known_hosts'
+	find "$smol" -name 'qemu-*' -o -name '*known_hosts' | wc -l
 }
 
 # trouble WORD PATTERN: no machine comes up, for that reason, and none is left.
@@ -60,10 +70,8 @@ is "$status/$out" 0/ssh "a machine is booted for the first call"
 none_lives
 is "$?/$(files_left)" 0/0 "... and it is gone with the sandbox"
 
-hookbox exec --plugin-dir "$top_builddir/plugins/.libs" -c "$dir/hookbox.ini" --sandbox vm -- \
-	sh -c 'echo up; exec sleep 4321' >"$dir/first" 2>&1 </dev/null &
-first=$!
-wait_for "the first machine" grep -q up "$dir/first"
+config 'boot_timeout = 120s'
+stay
 call -- echo second
 is "$status/$out" 0/second "a second machine of the service runs beside the first"
 machine=$(vm_smolbsd_pids "$smol")
@@ -76,10 +84,7 @@ is "$status/$out" 0/third "the next one works"
 none_lives
 is "$?/$(files_left)" 0/0 "... and ends what the killed one left"
 
-hookbox exec --plugin-dir "$top_builddir/plugins/.libs" -c "$dir/hookbox.ini" --sandbox vm -- \
-	sh -c 'echo up; exec sleep 4321' >"$dir/first" 2>"$dir/first.err" </dev/null &
-first=$!
-wait_for "the machine" grep -q up "$dir/first"
+stay
 kill -9 "$(vm_smolbsd_pids "$smol")"
 wait "$first"
 is $? 125 "a machine that dies under a call is no clean end"

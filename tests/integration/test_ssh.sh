@@ -99,7 +99,8 @@ without_a_shell()
 {
 	at "$vm_port" 'shell = none'
 	call -- sh -c 'echo own >&2; exit 255'
-	is "$status/$err" 255/own "without a shell, 255 and stderr are the command's"
+	like "$status/$err" '255/own
+hookbox: warning: something of the call may still run*' "without a shell, 255 and stderr are the command's"
 	# shellcheck disable=SC2016
 	call -- sh -c 'kill -9 $$'
 	is "$status" 137 "... and a signal is told"
@@ -161,18 +162,21 @@ places()
 
 servers()
 {
-	for how in mute close garbage banner stall kex kex-junk; do
+	for how in mute close garbage banner kex kex-junk; do
 		serve $how
 		at "$port"
 		sed -i 's/^connect_timeout = .*/connect_timeout = 2s/' "$dir/hookbox.ini"
 		fails '; ' "a server that does \"$how\""
 		serve_no_more
 	done
-	serve mute
-	at "$port"
-	call --timeout 1s -- true
-	is "$status" 124 "a call's timeout counts where connect_timeout is longer"
-	serve_no_more
+	# In a key exchange that does not go on, ssh itself waits for ever.
+	for how in mute stall; do
+		serve $how
+		at "$port"
+		call --timeout 1s -- true
+		is "$status" 124 "a call's timeout counts where a server does \"$how\""
+		serve_no_more
+	done
 }
 
 # cut ORDER PATTERN: the connection breaks while a command runs.
