@@ -1,0 +1,38 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# The pages say of each backend's keys what the backend says, and no backend is left out.
+. "${top_srcdir:?}/tests/parts/tap.sh"
+
+tap_dir
+docs=$top_srcdir/docs
+plugins=${top_builddir:?}/plugins/.libs
+
+mkdir "$dir/docs"
+cp "$docs"/*.7 "$docs/backends.md" "$dir/docs"
+chmod u+w "$dir"/docs/*
+made=$(sh "$docs/tables.sh" "$top_builddir/core/hookbox" "$plugins" "$dir/docs" "$docs"/*.7 2>&1)
+is "$?/$made" 0/ "the tables can be made"
+for page in "$dir"/docs/*; do
+	difference=$(diff "$docs/${page##*/}" "$page")
+	is "$difference" "" "${page##*/} is up to date (if not: make update-docs)"
+done
+for plugin in "$plugins"/*.so; do
+	name=${plugin##*/}
+	name=${name%.so}
+	grep -qxF ".Nm hookbox-plugin-$name" "$docs/hookbox-plugin-$name.7" &&
+		grep -q "^| \*\*$name\*\* |" "$docs/backends.md"
+	ok $? "$name has a man page and stands in the table"
+done
+
+# What is between the two lines is made anew, and a page without them is refused.
+sed 's/^\.It Cm image/.It Cm imaeg/' "$docs/hookbox-plugin-docker_run.7" >"$dir/docs/hookbox-plugin-docker_run.7"
+sh "$docs/tables.sh" "$top_builddir/core/hookbox" "$plugins" "$dir/docs" "$docs"/*.7
+cmp -s "$docs/hookbox-plugin-docker_run.7" "$dir/docs/hookbox-plugin-docker_run.7"
+ok $? "what somebody wrote into a table is gone"
+grep -v 'end of what is made' "$docs/backends.md" >"$dir/docs/backends.md"
+cp "$dir/docs/backends.md" "$dir/before"
+said=$(sh "$docs/tables.sh" "$top_builddir/core/hookbox" "$plugins" "$dir/docs" "$docs"/*.7 2>&1)
+like "$?/$said" '1/tables.sh: *backends.md needs one line with: *' "a page that lacks a line is refused"
+cmp -s "$dir/docs/backends.md" "$dir/before"
+ok $? "and stays as it was"
+tap_done
