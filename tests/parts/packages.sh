@@ -79,6 +79,6 @@ tree_copy()
 {
 	mkdir -p "$1" &&
 		tar --exclude=./.git --exclude=./build --exclude=./build-asan --exclude=./build-tsan \
-			--exclude=./build-logs -c . |
+			--exclude=./build-logs --exclude=./build-vm -c . |
 		tar -C "$1" --no-same-owner -x && chmod -R go-w "$1"
 }

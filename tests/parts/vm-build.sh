@@ -230,6 +230,7 @@ vm_build()
 	(
 		flock 9
 		[ "$(cat "$1/recipe" 2>/dev/null)" != "$vm_recipe" ] || exit 0
+		exec >"$1/build.log" 2>&1
 		vm_scratch=$(mktemp -d "$1/making.XXXXXX") || exit 1
 		chmod 755 "$vm_scratch"
 		trap 'rm -rf "$vm_scratch"' EXIT
@@ -238,7 +239,7 @@ vm_build()
 		apt-cache show "$vm_kernel_package" >/dev/null 2>&1 || apt_get update || exit 1
 		vm_make || exit 1
 		cd .. && mv "$vm_scratch"/made/* . && echo "$vm_recipe" >recipe
-	) 9>"$1/lock" >"$1/build.log" 2>&1 && return 0
+	) 9>"$1/lock" && return 0
 	vm_problem="the VM could not be made: $(tail -n 1 "$1/build.log") (see $1/build.log)"
 	return 1
 }
