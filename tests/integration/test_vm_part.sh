@@ -25,7 +25,8 @@ start()
 {
 	port=${2:-$(vm_free_port)}
 	(cd "$smol" && svc=$1 $limit ./startnb.sh -k kernels/netbsd-SMOL -i images/sshd-amd64.img \
-		-m 128 -c 1 -p "hostfwd=tcp:127.0.0.1:$port-:22" -d -s) </dev/null >"$dir/out" 2>"$dir/err"
+		-m 128 -c 1 -p "hostfwd=tcp:127.0.0.1:$port-:22" -d -s
+		exit $?) </dev/null >"$dir/out" 2>"$dir/err"
 	status=$?
 	err=$(cat "$dir/err")
 }
@@ -188,23 +189,23 @@ smolbsd_hangs()
 	limit='timeout 1'
 	trouble hang bad
 	is "$status" 124 "hang"
-	limit='timeout -k 1 1'
+	limit='timeout -k 1 3'
 	trouble hang-deaf bad
 	is "$status" 137 "hang-deaf"
 	none_lives
 	ok $? "... and both boot nothing"
-	limit='timeout 2'
+	limit='timeout 5'
 	trouble hang-booted bad
 	is "$status/$(vm_lock_holder "$smol/qemu-bad.pid")" "124/$(vm_smolbsd_pids "$smol")" \
 		"hang-booted: a VM is there"
 	vm_smolbsd_end "$smol"
 }
 
-# fake HOW PATTERN
+# fake HOW PATTERN [SECONDS]
 fake()
 {
 	serve "$1"
-	like "$(at "$port" timeout 3 ssh -F none -o ConnectTimeout=1 -o BatchMode=yes -p "$port" \
+	like "$(at "$port" timeout "${3:-20}" ssh -F none -o ConnectTimeout=1 -o BatchMode=yes -p "$port" \
 		127.0.0.1 true 2>&1 </dev/null)" "$2" "a server that does: $1"
 	serve_no_more
 }
@@ -216,7 +217,7 @@ fakes()
 	fake garbage '*kex_exchange_identification*'
 	fake banner '*kex_exchange_identification*'
 	# ConnectTimeout is over once a server has named itself.
-	fake stall ''
+	fake stall '' 3
 	fake kex '*onnection closed*'
 	fake kex-junk '*ad packet length*'
 }
