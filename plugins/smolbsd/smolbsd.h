@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * smolbsd_ssh in parts. smolbsd_ssh.c: what is planned, pure. smolbsd_failure.c: telling ssh's
- * failures from the command's. smolbsd_vm.c: booting virtual machines, and ending them.
- * smolbsd_probe.c: what doctor asks.
+ * failures from the command's. smolbsd_vm.c: machines of our own, found and ended. smolbsd_boot.c:
+ * booting them. smolbsd_probe.c: what doctor asks.
  */
 #ifndef PLUGINS_SMOLBSD_H
 #define PLUGINS_SMOLBSD_H
+
+#include <sys/types.h>
 
 #include "../common/backend.h"
 
@@ -20,6 +22,8 @@ struct smolbsd_ssh {
 	const char *known_hosts;
 	const char *ssh_path;
 	int64_t connect_timeout;
+	int64_t boot_timeout;
+	bool boot_timeout_set;
 	struct sandbox_list extra_args;
 	/* A virtual machine of our own. */
 	const char *smolbsd_dir;
@@ -67,19 +71,33 @@ void smolbsd_classify(const void *instance, const struct sandbox_process_end *en
 
 /*
  * A machine of ours is known by its name, "hookbox-OWNER-PORT": it is the box's id, names its pid
- * file, and tells whose it is and where its ssh listens. 0: it is no such name.
+ * file, and tells whose it is and where its ssh listens.
  */
+#define SMOLBSD_NAME_PREFIX "hookbox-"
+#define SMOLBSD_NAME_SIZE 128
+
+/* 0: it is no such name. */
 unsigned int smolbsd_vm_port(const char *name);
+/* smolbsd_dir, to be closed; else negative errno, never -ENOENT, which would mean "no box". */
+int smolbsd_open_directory(const struct smolbsd_ssh *ssh, char error[SANDBOX_ERROR_SIZE]);
+/* The process that has the machine's pid file locked; 0: none has, -1: that cannot be told. */
+pid_t smolbsd_lock_holder(int directory, const char *name);
+/* Ends it, if it runs, and removes its files. */
+int smolbsd_end_machine(int directory, const char *name, int64_t timeout_ms,
+			char error[SANDBOX_ERROR_SIZE]);
+void smolbsd_pause_ms(long ms);
 
 int smolbsd_find(void *instance, const struct sandbox_box_request *request,
 		 const struct sandbox_text_sink *id, char error[SANDBOX_ERROR_SIZE]);
-int smolbsd_start(void *instance, const struct sandbox_box_request *request,
-		  const struct sandbox_text_sink *id, char error[SANDBOX_ERROR_SIZE]);
 int smolbsd_stop(void *instance, const struct sandbox_box_request *request, const char *box_id,
 		 char error[SANDBOX_ERROR_SIZE]);
 int smolbsd_list(void *instance, const struct sandbox_box_request *request,
 		 const struct sandbox_box_list_sink *sink, char error[SANDBOX_ERROR_SIZE]);
 
+/* ---- Booting (smolbsd_boot.c), [any, blocking] ---- */
+
+int smolbsd_start(void *instance, const struct sandbox_box_request *request,
+		  const struct sandbox_text_sink *id, char error[SANDBOX_ERROR_SIZE]);
 /* Logs in once, as a call would. 0; -EAGAIN: no answer yet; else negative errno. Error filled. */
 int smolbsd_log_in(const struct smolbsd_ssh *ssh, const char *box_id, int64_t timeout_ms,
 		   char error[SANDBOX_ERROR_SIZE]);

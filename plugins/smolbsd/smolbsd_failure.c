@@ -37,7 +37,8 @@ static const struct meaning {
 	{"host key is known for", "put its key into known_hosts, or into host_key"},
 	{"Host key verification failed", "correct host_key, or known_hosts"},
 	{"UNPROTECTED PRIVATE KEY FILE", "chmod 600 the identity_file"},
-	{"Load key", "correct identity_file: it holds no private key that can be used without asking"},
+	{"Load key",
+	 "correct identity_file: it holds no private key that can be used without asking"},
 	{"not accessible: No such file", "correct identity_file: there is no such file"},
 	{"Identity file", "correct identity_file: it cannot be read"},
 	{"Too many authentication failures", "set identity_file, so that only that key is tried"},
@@ -66,12 +67,26 @@ static const struct meaning {
 static bool is_last_word(const char *line)
 {
 	static const char *const beginnings[] = {
-		"ssh: ", "Connection closed by ", "Connection reset by ", "Connection to ",
-		"Connection timed out", "Timeout, server ", "Read from remote host ", "client_loop: ",
-		"Disconnected from ", "Received disconnect from ", "Bad packet length", "Corrupted MAC",
-		"Host key verification failed", "kex_exchange_identification: ",
-		"ssh_dispatch_run_fatal: ", "banner exchange: ", "Unable to negotiate with ",
-		"command-line: line ", "Bad configuration option", "Too many authentication failures",
+		"ssh: ",
+		"Connection closed by ",
+		"Connection reset by ",
+		"Connection to ",
+		"Connection timed out",
+		"Timeout, server ",
+		"Read from remote host ",
+		"client_loop: ",
+		"Disconnected from ",
+		"Received disconnect from ",
+		"Bad packet length",
+		"Corrupted MAC",
+		"Host key verification failed",
+		"kex_exchange_identification: ",
+		"ssh_dispatch_run_fatal: ",
+		"banner exchange: ",
+		"Unable to negotiate with ",
+		"command-line: line ",
+		"Bad configuration option",
+		"Too many authentication failures",
 	};
 	const char *denied = strstr(line, ": Permission denied (");
 

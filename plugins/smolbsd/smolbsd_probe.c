@@ -93,14 +93,15 @@ static bool probe_directory(const struct probe *probe)
 		snprintf(path, sizeof(path), "%s%s%s", files[i][0] == '/' ? "" : ssh->smolbsd_dir,
 			 files[i][0] == '/' ? "" : "/", files[i]);
 		if (access(path, i ? R_OK : R_OK | X_OK)) {
-			backend_report(probe->sink, SANDBOX_PROBE_FAILED, "make it, or correct the key",
-				       "%s: %s: %s", keys[i], path, strerror(errno));
+			backend_report(probe->sink, SANDBOX_PROBE_FAILED,
+				       "make it, or correct the key", "%s: %s: %s", keys[i], path,
+				       strerror(errno));
 			good = false;
 		}
 	}
 	if (good)
-		backend_report(probe->sink, SANDBOX_PROBE_OK, NULL, "%s has all that boots a machine",
-			       ssh->smolbsd_dir);
+		backend_report(probe->sink, SANDBOX_PROBE_OK, NULL,
+			       "%s has all that boots a machine", ssh->smolbsd_dir);
 	return good;
 }
 
@@ -172,7 +173,7 @@ void smolbsd_probe(void *instance, int64_t timeout_ms, const struct sandbox_prob
 
 	if (!probe_ssh(&probe) || !probe_identity(&probe))
 		return;
-	/* To boot a machine only to look at it would take longer than anybody waits for a doctor. */
+	/* Nobody waits for a doctor as long as a boot may take. */
 	if (probe.ssh->smolbsd_dir)
 		probe_directory(&probe);
 	else

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* smolbsd_ssh: every call over ssh, in a virtual machine that runs already or that hookbox boots. */
+/* smolbsd_ssh: every call over ssh in a virtual machine, which hookbox may boot itself. */
 #include "smolbsd.h"
 
 #include <errno.h>
@@ -55,6 +55,8 @@ static const struct sandbox_param params[] = {
 	 AT_SET(startnb), .metavar = "PATH"},
 	{.key = "memory", .type = SANDBOX_SIZE, .dflt = "256m", .help = "The machine's memory",
 	 AT_SET(memory)},
+	{.key = "boot_timeout", .type = SANDBOX_DURATION, .dflt = "60s",
+	 .help = "How long the machine may take until it lets us log in", AT_SET(boot_timeout)},
 	{.key = "cpus", .type = SANDBOX_UINT, .dflt = "1", .help = "The machine's processors",
 	 AT_SET(cpus)},
 };
@@ -77,7 +79,8 @@ static int check_names(const struct smolbsd_ssh *ssh, char error[SANDBOX_ERROR_S
 				      ssh->host);
 	if (!text_has_only(ssh->user, NAME_CHARS, 64))
 		return backend_refuse(error, "user = \"%.80s\" is no user name", ssh->user);
-	if (ssh->service && (!text_has_only(ssh->service, NAME_CHARS, 64) || ssh->service[0] == '.'))
+	if (ssh->service &&
+	    (!text_has_only(ssh->service, NAME_CHARS, 64) || ssh->service[0] == '.'))
 		return backend_refuse(error,
 				      "service = \"%.80s\" is no name of a service; write letters, "
 				      "digits and ._-, at most 64",
@@ -97,6 +100,7 @@ static int check_machine(const struct smolbsd_ssh *ssh, char error[SANDBOX_ERROR
 			    : ssh->startnb_set ? "startnb"
 			    : ssh->memory_set  ? "memory"
 			    : ssh->cpus_set    ? "cpus"
+			    : ssh->boot_timeout_set ? "boot_timeout"
 					       : NULL;
 
 	if (ssh->host && ssh->smolbsd_dir)
@@ -109,13 +113,16 @@ static int check_machine(const struct smolbsd_ssh *ssh, char error[SANDBOX_ERROR
 		return backend_refuse(error, "%s is for booting a machine, and host names one that "
 					     "runs already; remove it", alone);
 	if (ssh->smolbsd_dir && ssh->known_hosts)
-		return backend_refuse(error, "known_hosts is for a machine that runs already: a "
-					     "machine of our own has a new port each time; set host_key "
-					     "= TYPE BASE64, or neither");
+		return backend_refuse(error,
+				      "known_hosts is for a machine that runs already: a "
+				      "machine of our own has a new port each time; set host_key "
+				      "= TYPE BASE64, or neither");
 	if (ssh->smolbsd_dir && !ssh->service && !ssh->image)
 		return backend_refuse(error, "set service = NAME, the smolBSD service to boot");
 	if (ssh->memory % MIB || ssh->memory < 16 * MIB)
 		return backend_refuse(error, "memory must be whole MiB, 16m or more");
+	if (ssh->boot_timeout < 1000 || ssh->boot_timeout > 120000)
+		return backend_refuse(error, "boot_timeout must be from 1s to 120s");
 	if (!ssh->cpus || ssh->cpus > 256)
 		return backend_refuse(error, "cpus must be from 1 to 256");
 	return 0;
@@ -258,7 +265,8 @@ static void add_host_key(struct backend_args *args, const struct smolbsd_ssh *ss
 		backend_arg(args, "-oStrictHostKeyChecking=yes");
 		backend_arg(args, "-oUserKnownHostsFile=/dev/null");
 		backend_arg(args, "-oHostKeyAlias=" FIXED_KEY_ALIAS);
-		backend_arg(args, "-oKnownHostsCommand=/bin/sh -c \"echo " FIXED_KEY_ALIAS " %.*s\"",
+		backend_arg(args,
+			    "-oKnownHostsCommand=/bin/sh -c \"echo " FIXED_KEY_ALIAS " %.*s\"",
 			    (int)(type + 1 + key), ssh->host_key);
 		return;
 	}
@@ -266,7 +274,8 @@ static void add_host_key(struct backend_args *args, const struct smolbsd_ssh *ss
 		    strcmp(ssh->host_key, HOST_KEY_STRICT) ? "accept-new" : "yes");
 	if (machine) {
 		/* A machine of ours may make its key when it boots: it is pinned while it lives. */
-		backend_arg(args, "-oUserKnownHostsFile=%s/%s.known_hosts", ssh->smolbsd_dir, machine);
+		backend_arg(args, "-oUserKnownHostsFile=%s/%s.known_hosts", ssh->smolbsd_dir,
+			    machine);
 		backend_arg(args, "-oHostKeyAlias=%s", machine);
 	} else {
 		backend_arg(args, "-oUserKnownHostsFile=%s",
@@ -280,7 +289,7 @@ static void add_options(struct backend_args *args, const struct smolbsd_ssh *ssh
 	/* It never asks; it does for nobody what the call did not say; its file of settings, and
 	 * the connections that somebody else keeps open, are the user's and not ours. */
 	static const char *const options[] = {
-		"-oBatchMode=yes", "-oLogLevel=ERROR", "-oEscapeChar=none", "-oControlPath=none",
+		"-oBatchMode=yes", "-oLogLevel=INFO", "-oEscapeChar=none", "-oControlPath=none",
 		"-oClearAllForwardings=yes", "-oForwardAgent=no", "-oForwardX11=no",
 		"-oPermitLocalCommand=no", "-oUpdateHostKeys=no", "-oVerifyHostKeyDNS=no",
 		"-oServerAliveInterval=15", "-oServerAliveCountMax=3", "-oConnectionAttempts=1",
@@ -293,7 +302,8 @@ static void add_options(struct backend_args *args, const struct smolbsd_ssh *ssh
 	for (size_t i = 0; i < N_ELEMENTS(options); i++)
 		backend_arg(args, "%s", options[i]);
 	/* ssh counts whole seconds. */
-	backend_arg(args, "-oConnectTimeout=%lld", (long long)((ssh->connect_timeout + 999) / 1000));
+	backend_arg(args, "-oConnectTimeout=%lld",
+		    (long long)((ssh->connect_timeout + 999) / 1000));
 	add_host_key(args, ssh, ssh->smolbsd_dir ? request->box_id : NULL);
 	if (ssh->identity_file) {
 		backend_arg(args, "-oIdentitiesOnly=yes");
@@ -315,8 +325,9 @@ static void add_quoted(const struct sandbox_text_sink *sink, const char *text)
 }
 
 /*
- * ssh takes one string, which the user's login shell in the machine reads: the quoted argv, and then
- * the status, so that the shell stays to say "128 + N" where sshd would tell nothing of signal N.
+ * ssh takes one string, which the user's login shell in the machine reads: the quoted argv, and
+ * then the status, so that the shell stays to say "128 + N" where sshd would tell nothing of signal
+ * N.
  */
 static int add_command(struct backend_args *args, const struct smolbsd_ssh *ssh,
 		       const struct sandbox_plan_request *request)
