@@ -9,7 +9,7 @@ podman_start || skip_all "podman does not work here"
 at_end=podman_stop
 container=$(podman run -d --init --network none --log-driver none hookbox-test:busybox sleep 86400) ||
 	skip_all "podman starts no container"
-run_kit docker_exec <<END
+run_kit docker_exec <<END | podman_filter
 [sandbox checked]
 mode = docker_exec
 docker_path = podman

@@ -7,7 +7,7 @@ need_podman "$0"
 . "$top_srcdir/tests/parts/kit.sh"
 podman_start || skip_all "podman does not work here"
 at_end=podman_stop
-run_kit docker_run <<END
+run_kit docker_run <<END | podman_filter
 [sandbox checked]
 mode = docker_run
 docker_path = podman
