@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "frame_bytes.h"
+
 const char *frame_error_text(int error)
 {
 	switch (error) {
