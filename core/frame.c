@@ -68,9 +68,10 @@ void frame_reader_init(struct frame_reader *reader, enum frame_side from, void *
 
 void *frame_reader_room(struct frame_reader *reader, size_t *room)
 {
-	if (reader->begun)
+	/* Noise, magic and HELLO fit together. */
+	if (reader->greeted)
 		reader->noise = 0;
-	if (reader->begun && reader->start) {
+	if (reader->greeted && reader->start) {
 		memmove(reader->buffer, reader->buffer + reader->start,
 			reader->end - reader->start);
 		reader->end -= reader->start;
