@@ -128,15 +128,19 @@ static bool search_children(void (*visit)(void *data, pid_t pid), void *data)
 {
 	DIR *proc = opendir("/proc");
 	struct dirent *entry;
+	bool is_proc = false;	/* any other directory can be in its place */
 
 	if (!proc)
 		return false;
-	while ((entry = readdir(proc)))
-		if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9' &&
-		    parent_of(entry->d_name) == getpid())
-			visit(data, (pid_t)atoi(entry->d_name));
+	while ((entry = readdir(proc))) {
+		pid_t pid = (pid_t)atoi(entry->d_name);
+
+		is_proc |= pid == getpid();
+		if (pid > 0 && parent_of(entry->d_name) == getpid())
+			visit(data, pid);
+	}
 	closedir(proc);
-	return true;
+	return is_proc;
 }
 
 bool system_each_child(void (*visit)(void *data, pid_t pid), void *data)

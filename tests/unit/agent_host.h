@@ -283,6 +283,7 @@ static inline uint32_t host_ask(struct agent_host *host, const struct ask *ask)
 		call.window[i] = call.window[i] || ask->stingy ? call.window[i] : 100000;
 		kept->granted[i] = call.window[i];
 	}
+	call.grace_ms = call.grace_ms ? call.grace_ms : 5000;
 	call.stdin_data = ask->input;
 	call.stdin_size = ask->input_size < 30000 ? (uint32_t)ask->input_size : 30000;
 	if (call.stdin_size == ask->input_size && !ask->input_open)
