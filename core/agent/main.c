@@ -27,14 +27,12 @@ static void end_by_signal(int signo)
 	_exit(128 + signo);
 }
 
-/* As if it had been started by nobody in particular: what is ignored would be so in commands. */
 static void set_signals(void)
 {
 	struct sigaction end = {.sa_handler = end_by_signal};
 	sigset_t none;
 
-	for (int signo = 1; signo < NSIG; signo++)
-		signal(signo, SIG_DFL);
+	system_default_signals();
 	signal(SIGPIPE, SIG_IGN);
 	/* The first process of a box gets no signal that it has no handler for. */
 	sigaction(SIGTERM, &end, NULL);

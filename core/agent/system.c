@@ -30,6 +30,18 @@ void system_close_from(int first)
 		close(fd);
 }
 
+void system_default_signals(void)
+{
+	for (int signo = 1; signo < NSIG; signo++)
+		signal(signo, SIG_DFL);
+#ifdef AGENT_LINUX
+	/* C libraries keep some signals to themselves, which are ignored here and there. */
+	for (long signo = 32; signo < 35; signo++)
+		syscall(SYS_rt_sigaction, signo, (const unsigned char[64]){0}, NULL,
+			(size_t)(_NSIG / 8));
+#endif
+}
+
 bool system_hide(void)
 {
 #ifdef AGENT_LINUX

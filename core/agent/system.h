@@ -20,6 +20,8 @@
 
 /* Closes every descriptor from `first` on. */
 void system_close_from(int first);
+/* Nothing is ignored, as it would be in commands as well. */
+void system_default_signals(void);
 /* Others of this user cannot look into this process or write to its descriptors. */
 bool system_hide(void);
 /* Orphans among this process's descendants become its children. */
