@@ -15,7 +15,6 @@
 
 #define STDOUT_LIMIT (8ull * 1024 * 1024)
 #define STDERR_LIMIT (1ull * 1024 * 1024)
-#define GRACE_MS 100
 /* A CLI whose command has ended: how long it may take to end as well, and its fresh box with it. */
 #define DONE_KEPT_MS 500
 #define DONE_FRESH_MS 10000
@@ -325,7 +324,7 @@ static void start_process(struct call *call)
 		.stdin_fd = call->asked.use_stdin_fd ? call->asked.stdin_fd : -1,
 		.stream = {stream_for(call, 0), stream_for(call, 1)},
 		.deadline_us = call->deadline_us,
-		.grace_ms = GRACE_MS,
+		.grace_ms = CALL_GRACE_MS,
 		.done_grace_ms =
 			call->sandbox->plugin->flags & SANDBOX_FRESH ? DONE_FRESH_MS : DONE_KEPT_MS,
 		.cancel_fd = cancel_fd(call->asked.cancel),
@@ -473,7 +472,7 @@ int sandbox_call(struct sandbox *sandbox, const struct hookbox_call *asked,
 	if (!code && !cancelled_already(call) && enter_box(call)) {
 		if (sandbox->run.run)
 			call_run_extension(call);
-		else
+		else if (!call_run_channel(call))
 			run_planned(call);
 		forget_box(call);
 	}

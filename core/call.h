@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 
+#include "channel.h"
 #include "ledger.h"
 #include "marks.h"
 #include "plan.h"
@@ -25,12 +26,21 @@ struct sandbox {
 	int64_t timeout_ms;
 	uint64_t stdout_limit;
 	uint64_t stderr_limit;
+	bool agent;			/* calls may go through one */
+	char *agent_path;		/* where it lies in the box; NULL: we bring it */
+	int64_t agent_idle_ms;
 	struct sandbox_box_v1 box;	/* zeroed when the backend has no such extension */
 	struct sandbox_run_v1 run;
 	pthread_mutex_t lock;		/* of what follows */
 	bool noted;			/* the ledger knows that we use it */
 	char *box_id;			/* of the box that plans enter; NULL: not found yet */
 	bool box_started;		/* ... and we started it */
+	struct channel *channel;	/* to the agent in a box that stays; NULL: none is open */
+	char *channel_box;		/* that box's id */
+	bool opening;			/* a thread is opening one */
+	int channel_problem;		/* of the last try, enum channel_problem; 0: it is open */
+	int64_t channel_retry_us;	/* when a way that failed may be tried again */
+	char channel_reason[1024];
 };
 
 /* One output stream of a call. */
@@ -65,6 +75,9 @@ struct call {
 	struct hookbox_result *result;
 };
 
+/* What a command gets between TERM and KILL. */
+#define CALL_GRACE_MS 100
+
 /* Fills a request for the backend from the call. */
 struct sandbox_plan_request call_request(const struct call *call, uint32_t purpose);
 /* Takes the command's output: keeps it, hands it on, counts it. data is a struct call_output. */
@@ -79,6 +92,19 @@ void call_apply_verdict(struct call *call, const struct sandbox_verdict *verdict
 
 /* Runs the call through sandbox.run/1. (call_run.c) */
 void call_run_extension(struct call *call);
+
+/*
+ * Runs the call through the channel to the box's agent. False: there is none to be had, and nothing
+ * was started. (call_channel.c)
+ */
+bool call_run_channel(struct call *call);
+/* Asks what agent answers in the box, over a channel of its own. */
+int call_probe_channel(struct sandbox *sandbox, const char *box_id, int64_t timeout_ms,
+		       struct frame_agent_hello *agent, struct hookbox_error *error);
+/* No call may be running. */
+void call_close_channel(struct sandbox *sandbox);
+/* As call_end(), for a call that went through the channel. (ending.c) */
+void call_end_in_channel(struct call *call, const struct channel_result *ended);
 
 /* Ends whatever the call left and says in the result how sure that is. (ending.c) */
 void call_end(struct call *call);

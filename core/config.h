@@ -83,6 +83,9 @@ struct config_sandbox {
 	int64_t timeout_ms;	/* for calls that set none; default 0: no limit */
 	uint64_t stdout_limit;	/* 0: the default */
 	uint64_t stderr_limit;
+	bool agent;		/* agent = auto (default) or PATH; not off */
+	char *agent_path;	/* where it lies in the box, or NULL */
+	int64_t agent_idle_ms;	/* default 5 minutes */
 	/* The backend's own keys: an owned array whose strings are lent from config.ini. A key
 	 * "MODE.key" counts, as "key", when MODE is this sandbox's mode and is left out otherwise, so
 	 * that a mode can be swapped in one line. */

@@ -8,6 +8,8 @@
 #include "config_keys.h"
 #include "plugin.h"
 
+#define AGENT_IDLE_MS (5 * 60 * 1000)
+
 static int set_env(const struct key_place *place, void *settings)
 {
 	return key_env(place, &((struct config_sandbox *)settings)->env);
@@ -53,7 +55,31 @@ static int set_stderr_limit(const struct key_place *place, void *settings)
 	return key_size(place, &((struct config_sandbox *)settings)->stderr_limit);
 }
 
+static int set_agent(const struct key_place *place, void *settings)
+{
+	struct config_sandbox *sandbox = settings;
+	const char *text = NULL;
+	int code = key_scalar(place, &text);
+
+	if (code)
+		return code;
+	sandbox->agent = strcmp(text, "off");
+	if (!sandbox->agent || !strcmp(text, "auto"))
+		return 0;
+	if (text[0] != '/')
+		return key_error(place, "\"%s\" is neither auto nor off nor an absolute path of an "
+				 "agent in the sandbox", text);
+	return key_string(place, &sandbox->agent_path);
+}
+
+static int set_agent_idle(const struct key_place *place, void *settings)
+{
+	return key_time(place, 10000, 86400000, &((struct config_sandbox *)settings)->agent_idle_ms);
+}
+
 static const struct key_setter setters[] = {
+	{"agent", set_agent},
+	{"agent_idle", set_agent_idle},
 	{"env", set_env},
 	{"workdir", set_workdir},
 	{"shell", set_shell},
@@ -170,7 +196,8 @@ int config_read_sandbox(const struct ini_section *section, struct config_sandbox
 				 "%s: [sandbox %s]: a sandbox's name begins with a letter or a "
 				 "digit; write [sandbox NAME]",
 				 section->where, section->name ? section->name : "");
-	sandbox->shell = true;
+	sandbox->shell = sandbox->agent = true;
+	sandbox->agent_idle_ms = AGENT_IDLE_MS;
 	sandbox->name = strdup(section->name);
 	sandbox->where = strdup(section->where);
 	if (section->dir)
@@ -195,6 +222,7 @@ void config_sandbox_clear(struct config_sandbox *sandbox)
 	free(sandbox->dir);
 	free(sandbox->mode);
 	free(sandbox->workdir);
+	free(sandbox->agent_path);
 	strv_free(&sandbox->env);
 	free(sandbox->params);
 }

@@ -295,6 +295,20 @@ void call_end(struct call *call)
 	}
 }
 
+void call_end_in_channel(struct call *call, const struct channel_result *ended)
+{
+	if (ended->lost && !ended->sent)
+		call->result->cleanup = HOOKBOX_CLEANUP_PROVEN;
+	else if (!ended->lost && ended->exit.cleanup == FRAME_PROVEN)
+		call->result->cleanup = HOOKBOX_CLEANUP_PROVEN;
+	else if (!ended->lost && ended->exit.cleanup == FRAME_SWEPT)
+		call->result->cleanup = HOOKBOX_CLEANUP_SWEPT;
+	else if (call->sandbox->shell)
+		set_cleanup(call, sweep_call(call), HOOKBOX_CLEANUP_SWEPT);
+	else
+		set_cleanup(call, MAY_BE_LEFT, HOOKBOX_CLEANUP_UNKNOWN);
+}
+
 /* ---- What a killed host left ---- */
 
 struct owner_search {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Opening and closing a host, and plain calls in it. */
 #include "host.h"
+#include "agent_file.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -207,7 +208,11 @@ static int host_open(struct hookbox *box, const struct hookbox_options *options,
 	box->ledger = ledger_new();
 	if (!box->ledger)
 		return error_no_memory(error);
-	box->context = (struct sandbox_host_context){.log = &box->log, .ledger = box->ledger};
+	box->context = (struct sandbox_host_context){
+		.log = &box->log,
+		.ledger = box->ledger,
+		.agent_dir = agent_file_dir(),
+	};
 	r = host_load_config(box, options, error);
 	if (!r)
 		r = host_make_registry(box, options, error);

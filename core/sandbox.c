@@ -152,12 +152,17 @@ static int copy_settings(struct sandbox *sandbox, const struct config_sandbox *c
 		strv_add(&sandbox->env, config->env.v[i]);
 	if (config->workdir)
 		sandbox->workdir = strdup(config->workdir);
+	if (config->agent_path)
+		sandbox->agent_path = strdup(config->agent_path);
 	strv_printf(&sandbox->labels, "hookbox.owner=%s", ledger_owner(sandbox->context.ledger));
 	strv_printf(&sandbox->labels, "hookbox.sandbox=%s", config->name);
-	if (!sandbox->name || sandbox->env.failed || sandbox->labels.failed || (config->workdir && !sandbox->workdir))
+	if (!sandbox->name || sandbox->env.failed || sandbox->labels.failed || (config->workdir && !sandbox->workdir) ||
+	    (config->agent_path && !sandbox->agent_path))
 		return error_no_memory(error);
 	sandbox->shell = config->shell && (sandbox->plugin->flags & SANDBOX_SHELL);
 	sandbox->timeout_ms = config->timeout_ms;
+	sandbox->agent = config->agent && (config->agent_path || sandbox->context.agent_dir);
+	sandbox->agent_idle_ms = config->agent_idle_ms;
 	sandbox->stdout_limit = config->stdout_limit;
 	sandbox->stderr_limit = config->stderr_limit;
 	return 0;
@@ -171,6 +176,8 @@ static void sandbox_free(struct sandbox *sandbox)
 	strv_free(&sandbox->labels);
 	free(sandbox->workdir);
 	free(sandbox->box_id);
+	free(sandbox->channel_box);
+	free(sandbox->agent_path);
 	free(sandbox->name);
 	free(sandbox);
 }
@@ -238,6 +245,7 @@ struct sandbox_box_request sandbox_box_request(struct sandbox *sandbox, int64_t 
 
 void sandbox_close(struct sandbox *sandbox)
 {
+	call_close_channel(sandbox);
 	if (sandbox->box_started && sandbox->box.stop) {
 		struct sandbox_box_request request = sandbox_box_request(sandbox, BOX_STOP_MS);
 		char message[SANDBOX_ERROR_SIZE] = "";

@@ -14,6 +14,7 @@ struct sandbox;
 struct sandbox_host_context {
 	const struct log *log;
 	struct ledger *ledger;	/* who we are, and what killed hosts left */
+	const char *agent_dir;	/* where agents lie; NULL: there are none */
 };
 
 /* The built-in backend that runs the command as a plain process of the host. (direct.c) */

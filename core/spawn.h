@@ -45,6 +45,7 @@ struct spawn_request {
 	const void *stdin_data;		/* then this */
 	size_t stdin_size;
 	int stdin_fd;			/* then what can be read from here; -1: nothing */
+	bool keep_stdin;		/* stdin is a pipe, even with nothing of these */
 	struct spawn_stream stream[2];
 	int64_t deadline_us;		/* monotonic; CLOCK_NEVER for none */
 	int64_t grace_ms;		/* between TERM and KILL */

@@ -16,8 +16,8 @@ static int say_what_it_is(int status)
 {
 	fprintf(status ? stderr : stdout,
 		"hookbox-agent: hookbox starts this program in a sandbox, to run commands there for "
-		"a host that speaks frames with it on stdin and stdout; it takes --once and "
-		"--version\n");
+		"a host that speaks frames with it on stdin and stdout; it takes --once, "
+		"--remove (its own file) and --version\n");
 	return status;
 }
 
@@ -108,6 +108,7 @@ static int set_up(struct agent *agent, bool once)
 int main(int argc, char **argv)
 {
 	bool once = argc == 2 && !strcmp(argv[1], "--once");
+	bool remove = argc == 2 && !strcmp(argv[1], "--remove");
 	struct agent *agent;
 	int status;
 
@@ -115,8 +116,11 @@ int main(int argc, char **argv)
 		return printf("hookbox-agent %s\n", AGENT_VERSION) < 0;
 	if (argc == 2 && !strcmp(argv[1], "--help"))
 		return say_what_it_is(0);
-	if ((argc > 1 && !once) || isatty(STDIN_FILENO) || isatty(STDOUT_FILENO))
+	if ((argc > 1 && !once && !remove) || isatty(STDIN_FILENO) || isatty(STDOUT_FILENO))
 		return say_what_it_is(2);
+	/* Whoever brought this file in has no more use for it. */
+	if (remove)
+		unlink(argv[0]);
 	set_signals();
 	agent = calloc(1, sizeof(*agent));
 	status = agent ? set_up(agent, once) : ENOMEM;

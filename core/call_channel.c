@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Calls through the channel to an agent in a box that stays. Where there is no way for an agent, and
+ * where the box cannot be reached at all, the caller runs the call one-off: that tells what is wrong.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "agent_file.h"
+#include "call.h"
+#include "cancel.h"
+#include "channel.h"
+#include "cleanup.h"
+#include "clock.h"
+#include "result.h"
+
+/* How long a first greeting may take, and how long a way that failed is left alone. */
+#define OPEN_MS 30000
+#define RETRY_US 5000000
+#define LOOK_MS 20
+
+/* ---- The sandbox's channel ---- */
+
+static int make_plan(const struct call *call, struct plan *plan, struct hookbox_error *error)
+{
+	struct sandbox *sandbox = call->sandbox;
+	struct sandbox_plan_request request = call_request(call, SANDBOX_PURPOSE_CHANNEL);
+	static const char *const none[] = {NULL};
+	_cleanup_strv_ struct strv argv = {0};
+
+	if (sandbox->agent_path)
+		strv_add(&argv, sandbox->agent_path);
+	else
+		agent_file_argv(&argv);
+	if (argv.failed)
+		return error_no_memory(error);
+	request.argv = strv_view(&argv);
+	request.env = none;
+	request.cwd = NULL;
+	return plan_make(sandbox->plugin, sandbox->instance, &request, plan, error);
+}
+
+static int open_channel(const struct call *call, struct channel **channel,
+			struct hookbox_error *error)
+{
+	const struct sandbox *sandbox = call->sandbox;
+	_cleanup_plan_ struct plan plan = {0};
+	int64_t deadline = clock_deadline_us(OPEN_MS);
+	const struct channel_start start = {
+		.plan = &plan,
+		.agent_dir = sandbox->context.agent_dir,
+		.silence_ms = sandbox->agent_idle_ms,
+		.deadline_us = deadline < call->deadline_us ? deadline : call->deadline_us,
+		.cancel_fd = cancel_fd(call->asked.cancel),
+	};
+	int problem = make_plan(call, &plan, error) ? CHANNEL_NO_WAY :
+						       channel_open(&start, channel, error);
+
+	/* Within the call's own time, a box that is slow to let the agent in is no box without. */
+	if (problem == CHANNEL_TIMED_OUT && clock_us() < call->deadline_us)
+		problem = CHANNEL_NO_WAY;
+	return problem;
+}
+
+/* The channel that is open to this box, held; or NULL. Under the lock. */
+static struct channel *find_channel(struct sandbox *sandbox, const char *box_id)
+{
+	bool same = !sandbox->channel_box || !box_id ? sandbox->channel_box == box_id :
+						       !strcmp(sandbox->channel_box, box_id);
+
+	if (!sandbox->channel)
+		return NULL;
+	if (same && channel_is_usable(sandbox->channel))
+		return channel_hold(sandbox->channel);
+	return NULL;
+}
+
+/* Waits while another thread opens the channel. Under the lock; false: the call's time is over. */
+static bool wait_for_opener(struct sandbox *sandbox, const struct call *call)
+{
+	struct pollfd cancel = {.fd = cancel_fd(call->asked.cancel), .events = POLLIN};
+
+	while (sandbox->opening) {
+		if (clock_us() >= call->deadline_us || (cancel.fd >= 0 && poll(&cancel, 1, 0) > 0))
+			return false;
+		pthread_mutex_unlock(&sandbox->lock);
+		poll(&cancel, 1, LOOK_MS);
+		pthread_mutex_lock(&sandbox->lock);
+	}
+	return true;
+}
+
+/* Opens one, without the lock meanwhile; an older one is given back to be closed. */
+static int replace_channel(struct sandbox *sandbox, const struct call *call,
+			   struct channel **channel, struct channel **old)
+{
+	struct hookbox_error error = {0};
+	struct channel *opened = NULL;
+	int problem;
+
+	sandbox->opening = true;
+	*old = take_pointer(sandbox->channel);
+	pthread_mutex_unlock(&sandbox->lock);
+	problem = open_channel(call, &opened, &error);
+	pthread_mutex_lock(&sandbox->lock);
+	sandbox->opening = false;
+	sandbox->channel_problem = problem;
+	sandbox->channel_retry_us = clock_us() + RETRY_US;
+	free(sandbox->channel_box);
+	sandbox->channel_box = call->box_id ? strdup(call->box_id) : NULL;
+	snprintf(sandbox->channel_reason, sizeof(sandbox->channel_reason), "%s", error.message);
+	if (problem)
+		return problem;
+	sandbox->channel = opened;
+	*channel = channel_hold(opened);
+	return 0;
+}
+
+static bool may_have_channel(const struct sandbox *sandbox)
+{
+	return sandbox->agent && sandbox->plugin->flags & SANDBOX_KEPT && sandbox->plugin->plan &&
+	       (sandbox->shell || sandbox->agent_path);
+}
+
+/* 0 with *channel held; else a problem. */
+static int take_channel(const struct call *call, struct channel **channel)
+{
+	struct sandbox *sandbox = call->sandbox;
+	struct channel *old = NULL;
+	int problem = 0;
+
+	pthread_mutex_lock(&sandbox->lock);
+	if (!wait_for_opener(sandbox, call))
+		problem = clock_us() >= call->deadline_us ? CHANNEL_TIMED_OUT : CHANNEL_CANCELLED;
+	else if (!(*channel = find_channel(sandbox, call->box_id))) {
+		if (sandbox->channel_problem == CHANNEL_NO_AGENT)
+			problem = CHANNEL_NO_AGENT;
+		else if (sandbox->channel_problem && clock_us() < sandbox->channel_retry_us)
+			problem = CHANNEL_NO_WAY;
+		else
+			problem = replace_channel(sandbox, call, channel, &old);
+	}
+	pthread_mutex_unlock(&sandbox->lock);
+	if (old)
+		channel_release(old);
+	return problem;
+}
+
+void call_close_channel(struct sandbox *sandbox)
+{
+	if (sandbox->channel)
+		channel_release(take_pointer(sandbox->channel));
+}
+
+int call_probe_channel(struct sandbox *sandbox, const char *box_id, int64_t timeout_ms,
+		       struct frame_agent_hello *agent, struct hookbox_error *error)
+{
+	struct call call = {
+		.sandbox = sandbox, .id = "probe", .box_id = (char *)box_id,
+		.deadline_us = clock_deadline_us(timeout_ms),
+	};
+	struct channel *channel = NULL;
+
+	if (!may_have_channel(sandbox))
+		return error_set(error, -ENOTSUP, "no agent is wanted or possible in this sandbox");
+	if (open_channel(&call, &channel, error))
+		return -EIO;
+	*agent = *channel_agent(channel);
+	channel_release(channel);
+	return 0;
+}
+
+/* ---- One call ---- */
+
+static void set_stopped(struct call *call, enum spawn_end end)
+{
+	call->spawn.end = end;
+	call_judge(call);
+}
+
+static void set_not_started(struct call *call, const struct frame_exit *end)
+{
+	struct hookbox_result *result = call->result;
+
+	result->end = HOOKBOX_NOT_STARTED;
+	result->error_number = (int)end->error_number;
+	if (end->step == FRAME_STEP_WORKDIR)
+		result_set_message(result,
+				   "the working directory \"%s\" in the sandbox %s; set workdir to a "
+				   "directory that the command's user can enter", call->cwd,
+				   end->text[0] ? end->text : "cannot be entered");
+	else if (end->step == FRAME_STEP_COMMAND && end->error_number == ENOENT)
+		result_set_message(result,
+				   "there is no command \"%s\" in the sandbox; check its name, the "
+				   "mounts and PATH there", call->asked.argv[0]);
+	else if (end->step == FRAME_STEP_COMMAND)
+		result_set_message(result,
+				   "\"%s\" in the sandbox is not executable; chmod +x it, or name "
+				   "another command", call->asked.argv[0]);
+	else
+		result_set_message(result, "\"%s\" could not be started in the sandbox: %s",
+				   call->asked.argv[0],
+				   end->text[0] ? end->text : strerror((int)end->error_number));
+}
+
+static void judge_exit(struct call *call, const struct channel_result *ended)
+{
+	const struct frame_exit *end = &ended->exit;
+	struct hookbox_result *result = call->result;
+
+	switch (end->end) {
+	case FRAME_EXITED:
+	case FRAME_SIGNALED:
+		result->end = end->end == FRAME_EXITED ? HOOKBOX_EXITED : HOOKBOX_SIGNALED;
+		result->status = (int)end->status;
+		break;
+	case FRAME_TIMED_OUT:
+		set_stopped(call, SPAWN_TIMED_OUT);
+		break;
+	case FRAME_OUTPUT_LIMIT:
+		set_stopped(call, SPAWN_OUTPUT_LIMIT);
+		break;
+	case FRAME_NOT_STARTED:
+		set_not_started(call, end);
+		break;
+	case FRAME_CANCELLED:
+		set_stopped(call, SPAWN_CANCELLED);
+		break;
+	default:
+		result->end = HOOKBOX_LOST;
+		result_set_message(result, "%s", end->text);
+	}
+	/* We cancelled it because its input broke. */
+	if (ended->message[0]) {
+		result->end = HOOKBOX_LOST;
+		result_set_message(result, "%s", ended->message);
+	}
+}
+
+static void set_totals(struct call *call, const struct frame_exit *end)
+{
+	for (int i = 0; i < 2; i++)
+		call->output[i].total = end->total[i];
+	call->spawn.truncated = end->flags & FRAME_TRUNCATED;
+	call->spawn.started_us = clock_us() - (int64_t)(end->duration_us - end->start_us);
+}
+
+static void judge(struct call *call, const struct channel_result *ended)
+{
+	if (!ended->lost) {
+		set_totals(call, &ended->exit);
+		judge_exit(call, ended);
+	} else if (ended->overdue && clock_us() >= call->deadline_us) {
+		set_stopped(call, SPAWN_TIMED_OUT);
+	} else {
+		call->result->end = ended->sent ? HOOKBOX_LOST : HOOKBOX_NOT_STARTED;
+		result_set_message(call->result, "%s: %s", call->sandbox->plugin->name,
+				   ended->message);
+	}
+	call_end_in_channel(call, ended);
+}
+
+/* An own buffer for the caller's descriptors, as a process's streams have. */
+static struct spawn_stream stream_for(struct call *call, int index)
+{
+	bool relayed = call->asked.use_output_fds;
+
+	return (struct spawn_stream){
+		.consume = call_output_take,
+		.data = &call->output[index],
+		.out_fd = !relayed ? -1 : index ? call->asked.stderr_fd : call->asked.stdout_fd,
+		.relay = relayed ? &call->output[index].relay : NULL,
+	};
+}
+
+/* The command's environment, and the mark that leftovers are found by if the agent is lost. */
+static void fill_env(const struct call *call, struct strv *env)
+{
+	for (size_t i = 0; i < call->env.n; i++)
+		strv_add(env, call->env.v[i]);
+	strv_printf(env, SPAWN_MARK "=%s", call->id);
+}
+
+static void run_through(struct call *call, struct channel *channel, const struct strv *env)
+{
+	const struct hookbox_call *asked = &call->asked;
+	const struct channel_request request = {
+		.argv = asked->argv,
+		.env = strv_view(env),
+		.cwd = call->cwd,
+		.stdin_data = asked->use_stdin_fd ? NULL : asked->stdin_data,
+		.stdin_size = asked->use_stdin_fd ? 0 : asked->stdin_size,
+		.stdin_fd = asked->use_stdin_fd ? asked->stdin_fd : -1,
+		.stream = {stream_for(call, 0), stream_for(call, 1)},
+		.limit = {call->output[0].limit, call->output[1].limit},
+		.drop_stdout = !call->output[0].ends_call,
+		.deadline_us = call->deadline_us,
+		.grace_ms = CALL_GRACE_MS,
+		.cancel_fd = cancel_fd(asked->cancel),
+	};
+	struct channel_result ended;
+
+	channel_run(channel, &request, &ended);
+	judge(call, &ended);
+}
+
+bool call_run_channel(struct call *call)
+{
+	_cleanup_strv_ struct strv env = {0};
+	struct channel *channel = NULL;
+	int problem;
+
+	if (!may_have_channel(call->sandbox))
+		return false;
+	fill_env(call, &env);
+	problem = env.failed ? CHANNEL_NO_WAY : take_channel(call, &channel);
+	if (!problem) {
+		run_through(call, channel, &env);
+		channel_release(channel);
+		return true;
+	}
+	if (problem != CHANNEL_TIMED_OUT && problem != CHANNEL_CANCELLED)
+		return false;
+	set_stopped(call, problem == CHANNEL_TIMED_OUT ? SPAWN_TIMED_OUT : SPAWN_CANCELLED);
+	call->result->cleanup = HOOKBOX_CLEANUP_PROVEN;
+	return true;
+}

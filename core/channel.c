@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: MIT */
+/* Opening a channel, and closing it. */
+#include "channel.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "agent_file.h"
+#include "channel_parts.h"
+#include "cleanup.h"
+#include "clock.h"
+#include "text.h"
+
+#define READER_SIZE (2 * FRAME_READER_MIN)
+/* How long a CLI may take to end once its stdin is closed, and then from TERM to KILL. */
+#define CLOSE_MS 2000
+#define KILL_MS 1000
+/* An agent that ends of itself when it hears nothing gets no call shortly before. */
+#define SILENCE_MARGIN_MS 2000
+
+/* ---- The process ---- */
+
+/* Waits until it has ended, and leaves it to be reaped. */
+static bool process_ends(const struct process *process, int timeout_ms)
+{
+	struct pollfd fd = {.fd = process->pidfd, .events = POLLIN};
+	int64_t until = clock_us() + (int64_t)timeout_ms * 1000;
+	int left;
+
+	do {
+		left = (int)((until - clock_us()) / 1000);
+		if (poll(&fd, 1, left > 0 ? left : 0) > 0)
+			return true;
+	} while (left > 0);
+	return false;
+}
+
+/* Ends it with its group, and reaps it. Its pid is ours until then. */
+static void end_process(struct process *process, int patience_ms)
+{
+	siginfo_t info = {0};
+
+	cleanup_close(&process->in);
+	if (!process_ends(process, patience_ms)) {
+		kill(-process->pid, SIGTERM);
+		process_ends(process, KILL_MS);
+	}
+	if (!waitid(P_PIDFD, (id_t)process->pidfd, &info, WEXITED | WNOHANG | WNOWAIT))
+		kill(-process->pid, SIGKILL);
+	while (waitid(P_PIDFD, (id_t)process->pidfd, &info, WEXITED) && errno == EINTR)
+		;
+	process_close(process);
+}
+
+void channel_describe_end(struct channel *channel, char *text, size_t size)
+{
+	_cleanup_buf_ struct buf words = {0};
+	siginfo_t info = {0};
+	char more[1024];
+	ssize_t n;
+
+	/* Its last words are there once it has ended. */
+	if (process_ends(&channel->process, 500))
+		waitid(P_PIDFD, (id_t)channel->process.pidfd, &info, WEXITED | WNOHANG | WNOWAIT);
+	while (channel->process.out[1] >= 0 &&
+	       (n = read(channel->process.out[1], more, sizeof(more))) > 0)
+		buf_add(&channel->said, more, (size_t)n);
+	text_add_last_line(&words, channel->said.data ? channel->said.data : "",
+			   channel->said.size, 300);
+	if (!info.si_pid)
+		snprintf(text, size, "the connection to the agent ended%s%s", words.size ? ": " : "",
+			 words.size ? words.data : "");
+	else
+		snprintf(text, size, "what carried the connection to the agent ended (%s %d)%s%s",
+			 info.si_code == CLD_EXITED ? "status" : "signal", info.si_status,
+			 words.size ? ": " : "", words.size ? words.data : "");
+}
+
+/* ---- Opening ---- */
+
+/* The box may ask for the agent's file before there is one to greet us. */
+struct opening {
+	const struct channel_start *start;
+	struct channel *channel;
+	struct agent_file file;		/* what we send */
+	size_t sent;
+	bool asked;
+};
+
+static int fail(enum channel_problem problem, struct hookbox_error *error, const char *sentence)
+{
+	error_set(error, -EIO, "%s", sentence);
+	return (int)problem;
+}
+
+/* The box has a shell, and asks: see to it that it gets what it asks for. */
+static int see_request(struct opening *opening, struct hookbox_error *error)
+{
+	size_t n;
+	const char *noise = frame_reader_noise(&opening->channel->reader, &n);
+
+	if (opening->asked)
+		return 0;
+	switch (agent_file_asked(noise, n, opening->start->agent_dir, &opening->file, error)) {
+	case 0:
+		return 0;
+	case 1:
+		opening->asked = true;
+		return 0;
+	default:
+		return CHANNEL_NO_AGENT;
+	}
+}
+
+static int send_file(struct opening *opening, struct hookbox_error *error)
+{
+	int fd = opening->channel->process.in;
+
+	while (opening->sent < opening->file.bytes.size) {
+		ssize_t n = write(fd, opening->file.bytes.data + opening->sent,
+				  opening->file.bytes.size - opening->sent);
+
+		if (n < 0 && errno == EAGAIN)
+			return 0;
+		if (n < 0 && errno != EINTR)
+			return fail(CHANNEL_NO_AGENT, error,
+				    "the box did not take the agent's file to its end");
+		if (n > 0)
+			opening->sent += (size_t)n;
+	}
+	return 0;
+}
+
+/* The stream ended, or made no sense, before the agent greeted. */
+static int see_end(struct opening *opening, struct hookbox_error *error)
+{
+	struct channel *channel = opening->channel;
+	_cleanup_buf_ struct buf words = {0};
+	char end[512];
+	size_t n;
+	const char *noise = frame_reader_noise(&channel->reader, &n);
+
+	channel_describe_end(channel, end, sizeof(end));
+	text_add_last_line(&words, noise, n, 300);
+	error_set(error, -EIO, "%s%s%s", end, words.size && !opening->asked ? ": " : "",
+		  words.size && !opening->asked ? words.data : "");
+	return opening->asked ? CHANNEL_NO_AGENT : CHANNEL_NO_WAY;
+}
+
+static int read_greeting(struct opening *opening, bool *greeted, struct hookbox_error *error)
+{
+	struct channel *channel = opening->channel;
+	struct frame frame;
+	size_t room;
+	void *to = frame_reader_room(&channel->reader, &room);
+	ssize_t n = read(channel->process.out[0], to, room);
+	int code;
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return 0;
+	if (n <= 0)
+		return see_end(opening, error);
+	frame_reader_add(&channel->reader, (size_t)n);
+	code = frame_reader_next(&channel->reader, &frame);
+	if (code == 1)
+		code = frame_get_agent_hello(&frame, &channel->agent) ? : 1;
+	if (code < 0) {
+		error_set(error, -EPROTO, "what answers is no agent: %s", frame_error_text(code));
+		return opening->asked ? CHANNEL_NO_AGENT : CHANNEL_NO_WAY;
+	}
+	*greeted = code == 1;
+	return code ? 0 : see_request(opening, error);
+}
+
+static int see_time(const struct opening *opening, const struct pollfd *cancel,
+		    struct hookbox_error *error)
+{
+	if (cancel->revents)
+		return fail(CHANNEL_CANCELLED, error, "it was cancelled");
+	if (clock_us() >= opening->start->deadline_us)
+		return fail(CHANNEL_TIMED_OUT, error, "no agent greeted in time");
+	return 0;
+}
+
+static int wait_for_agent(struct opening *opening, struct hookbox_error *error)
+{
+	struct channel *channel = opening->channel;
+	bool greeted = false;
+	int problem = 0;
+
+	while (!problem && !greeted) {
+		bool sending = opening->sent < opening->file.bytes.size;
+		struct pollfd fds[] = {
+			{.fd = channel->process.out[0], .events = POLLIN},
+			{.fd = sending ? channel->process.in : -1, .events = POLLOUT},
+			{.fd = opening->start->cancel_fd, .events = POLLIN},
+			{.fd = channel->process.out[1], .events = POLLIN},
+		};
+		int64_t left = opening->start->deadline_us == CLOCK_NEVER ? 60000000 :
+				opening->start->deadline_us - clock_us();
+
+		if (poll(fds, 4, left <= 0 ? 0 : left < 60000000 ? (int)(left / 1000) + 1 : 60000) < 0)
+			continue;
+		if (fds[3].revents)
+			channel_read_words(channel);
+		if (fds[1].revents)
+			problem = send_file(opening, error);
+		if (!problem && fds[0].revents)
+			problem = read_greeting(opening, &greeted, error);
+		if (!problem && !greeted)
+			problem = see_time(opening, &fds[2], error);
+	}
+	return problem;
+}
+
+static int greet(struct channel *channel, const struct channel_start *start,
+		 struct hookbox_error *error)
+{
+	const struct frame_host_hello hello = {
+		.version = channel->agent.version < FRAME_VERSION ? channel->agent.version :
+								    FRAME_VERSION,
+		.flags = start->once ? FRAME_ONCE : 0,
+		.silence_ms = (uint32_t)start->silence_ms,
+	};
+	void *to = channel_reserve(channel, &channel->control, FRAME_SMALL_MAX);
+
+	if (!to)
+		return fail(CHANNEL_NO_WAY, error, "out of memory");
+	channel_commit(&channel->control, frame_put_host_hello(to, FRAME_SMALL_MAX, &hello));
+	channel->heard_us = clock_us();
+	channel_flush(channel);
+	return channel->broken ? fail(CHANNEL_NO_WAY, error, channel->reason) : 0;
+}
+
+static int start_process(struct channel *channel, const struct plan *plan,
+			 struct hookbox_error *error)
+{
+	const char *path = NULL;
+	struct spawn_result result = {0};
+	struct spawn_request request = {
+		.argv = (const char *const *)plan->argv.v,
+		.env = (const char *const *)plan->env.v,
+		.cwd = plan->dir,
+		.keep_stdin = true,
+	};
+
+	for (size_t i = 0; i < plan->env.n; i++)
+		if (!strncmp(plan->env.v[i], "PATH=", 5))
+			path = plan->env.v[i] + 5;
+	request.path = path;
+	if (!process_start(&request, &channel->process, &result))
+		return 0;
+	return fail(CHANNEL_NO_WAY, error, result.message);
+}
+
+static void channel_free(struct channel *channel)
+{
+	cleanup_close(&channel->wake_fd);
+	buf_free(&channel->writing);
+	buf_free(&channel->control);
+	buf_free(&channel->data);
+	buf_free(&channel->said);
+	free(channel->calls);
+	free(channel->buffer);
+	pthread_mutex_destroy(&channel->lock);
+	free(channel);
+}
+
+static struct channel *channel_new(const struct channel_start *start)
+{
+	struct channel *channel = calloc(1, sizeof(*channel));
+
+	if (!channel)
+		return NULL;
+	pthread_mutex_init(&channel->lock, NULL);
+	channel->holders = 1;
+	channel->silence_ms = start->silence_ms;
+	channel->process = (struct process){.pidfd = -1, .in = -1, .out = {-1, -1}};
+	channel->buffer = malloc(READER_SIZE);
+	channel->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (channel->buffer && channel->wake_fd >= 0) {
+		frame_reader_init(&channel->reader, FRAME_FROM_AGENT, channel->buffer, READER_SIZE);
+		return channel;
+	}
+	channel_free(channel);
+	return NULL;
+}
+
+int channel_open(const struct channel_start *start, struct channel **channel,
+		 struct hookbox_error *error)
+{
+	struct opening opening = {.start = start, .channel = channel_new(start)};
+	struct pipe_guard guard;
+	int problem;
+
+	if (!opening.channel)
+		return fail(CHANNEL_NO_WAY, error, "out of memory or descriptors");
+	pipe_guard_set(&guard);
+	problem = start_process(opening.channel, start->plan, error);
+	if (!problem) {
+		problem = wait_for_agent(&opening, error);
+		if (!problem)
+			problem = greet(opening.channel, start, error);
+		if (problem)
+			end_process(&opening.channel->process, 0);
+	}
+	pipe_guard_release(&guard);
+	agent_file_free(&opening.file);
+	if (problem)
+		channel_free(opening.channel);
+	else
+		*channel = opening.channel;
+	return problem;
+}
+
+/* ---- Holding and closing ---- */
+
+struct channel *channel_hold(struct channel *channel)
+{
+	pthread_mutex_lock(&channel->lock);
+	channel->holders++;
+	pthread_mutex_unlock(&channel->lock);
+	return channel;
+}
+
+void channel_release(struct channel *channel)
+{
+	struct pipe_guard guard;
+	unsigned int holders;
+
+	pthread_mutex_lock(&channel->lock);
+	holders = --channel->holders;
+	pthread_mutex_unlock(&channel->lock);
+	if (holders)
+		return;
+	pipe_guard_set(&guard);
+	/* The end of its stdin tells the agent to end. */
+	end_process(&channel->process, channel->broken ? 200 : CLOSE_MS);
+	pipe_guard_release(&guard);
+	channel_free(channel);
+}
+
+bool channel_is_usable(struct channel *channel)
+{
+	struct pollfd fd = {.events = POLLIN};
+	bool usable;
+
+	pthread_mutex_lock(&channel->lock);
+	fd.fd = channel->process.out[0];
+	/* Nothing comes unasked while no call runs, but the end. */
+	if (!channel->broken && !channel->n_running && poll(&fd, 1, 0) > 0)
+		channel_read(channel);
+	usable = !channel->broken && (!channel->silence_ms ||
+				      (clock_us() - channel->sent_us) / 1000 <
+					      channel->silence_ms - SILENCE_MARGIN_MS);
+	pthread_mutex_unlock(&channel->lock);
+	return usable;
+}
+
+const struct frame_agent_hello *channel_agent(const struct channel *channel)
+{
+	return &channel->agent;
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A channel: the open connection to an agent in a box, which carries many calls at once. It has no
+ * thread of its own. Whoever waits for a call reads for all of them, and hands that duty on when it
+ * has what it wanted.
+ */
+#ifndef CORE_CHANNEL_H
+#define CORE_CHANNEL_H
+
+#include <stdint.h>
+
+#include "frame.h"
+#include "plan.h"
+#include "spawn.h"
+
+struct channel;
+
+/* ---- Opening ---- */
+
+struct channel_start {
+	const struct plan *plan;	/* what becomes the agent, or lets it in */
+	const char *agent_dir;		/* where agents lie that a box may ask for */
+	bool once;			/* it serves one call */
+	int64_t silence_ms;		/* the agent ends when it hears nothing for so long; 0: never */
+	int64_t deadline_us;
+	int cancel_fd;			/* -1: none */
+};
+
+/* Why there is no channel. */
+enum channel_problem {
+	CHANNEL_NO_WAY = 1,	/* the box was not reached, or there is no shell in it */
+	CHANNEL_NO_AGENT,	/* it was, but no agent can run there: the same at the next try */
+	CHANNEL_TIMED_OUT,
+	CHANNEL_CANCELLED,
+};
+
+/* [any, blocking] 0 with *channel, or a problem with its sentence in `error`. */
+int channel_open(const struct channel_start *start, struct channel **channel,
+		 struct hookbox_error *error);
+/* [any] One more who will call channel_release(). */
+struct channel *channel_hold(struct channel *channel);
+/* [any, blocking] The last one closes it: all that the agent started ends, and the CLI is reaped. */
+void channel_release(struct channel *channel);
+/* [any] May the next call go through it? Not when it is broken, nor when the agent may end soon. */
+bool channel_is_usable(struct channel *channel);
+/* [any] What the agent said of itself. Lent. */
+const struct frame_agent_hello *channel_agent(const struct channel *channel);
+
+/* ---- Calls (channel_call.c) ---- */
+
+struct channel_request {
+	const char *const *argv;
+	const char *const *env;		/* set over the agent's own */
+	const char *cwd;		/* or NULL */
+	const void *stdin_data;
+	size_t stdin_size;
+	int stdin_fd;			/* then what can be read from here; -1: nothing */
+	struct spawn_stream stream[2];	/* as the engine has them; STOP_DONE does not occur */
+	uint64_t limit[2];
+	bool drop_stdout;		/* what is over its limit; else that ends the call */
+	int64_t deadline_us;
+	int64_t grace_ms;
+	int cancel_fd;
+};
+
+struct channel_result {
+	struct frame_exit exit;		/* when not `lost` */
+	bool lost;			/* the channel broke under it ... */
+	bool overdue;			/* ... because the agent did not end it in time */
+	bool sent;			/* it may have been started */
+	char message[1024];		/* of a loss: one sentence */
+};
+
+/* [any, blocking] Runs a call to its end; always fills *result. */
+void channel_run(struct channel *channel, const struct channel_request *request,
+		 struct channel_result *result);
+
+#endif

@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: MIT */
+/* The two streams of a channel: queues, frames that come, and who waits for them. */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "channel_parts.h"
+#include "cleanup.h"
+#include "clock.h"
+
+#define PING_US 5000000		/* a silence after which we ask, while calls run */
+#define DEAF_US 15000000	/* ... and for which we wait for an answer */
+#define SAID_MAX 4096
+
+/* ---- Waking ---- */
+
+static void wake(int fd)
+{
+	const uint64_t one = 1;
+
+	/* A counter that is full wakes as well. */
+	if (fd >= 0 && write(fd, &one, sizeof(one)) < 0)
+		return;
+}
+
+static void wake_call(const struct channel_call *call)
+{
+	if (call->waits)
+		wake(call->event_fd);
+}
+
+static void wake_all(struct channel *channel)
+{
+	for (size_t i = 0; i < channel->n_calls; i++)
+		if (channel->calls[i])
+			wake_call(channel->calls[i]);
+	wake(channel->wake_fd);
+}
+
+void channel_break(struct channel *channel, const char *format, ...)
+{
+	va_list args;
+
+	if (channel->broken)
+		return;
+	channel->broken = true;
+	va_start(args, format);
+	vsnprintf(channel->reason, sizeof(channel->reason), format, args);
+	va_end(args);
+	wake_all(channel);
+}
+
+void channel_hand_on(struct channel *channel)
+{
+	if (channel->led || !channel->n_running)
+		return;
+	for (size_t i = 0; i < channel->n_calls; i++)
+		if (channel->calls[i] && channel->calls[i]->waits) {
+			wake_call(channel->calls[i]);
+			return;
+		}
+}
+
+/* ---- Writing ---- */
+
+void *channel_reserve(struct channel *channel, struct buf *queue, size_t room)
+{
+	if (queue->capacity - queue->size <= room) {
+		size_t capacity = (queue->size + room + 1) * 2;
+		char *grown = realloc(queue->data, capacity);
+
+		if (!grown) {
+			channel_break(channel, "out of memory");
+			return NULL;
+		}
+		queue->data = grown;
+		queue->capacity = capacity;
+	}
+	return queue->data + queue->size;
+}
+
+void channel_commit(struct buf *queue, size_t n)
+{
+	queue->size += n;
+	queue->data[queue->size] = '\0';
+}
+
+static void swap_queue(struct buf *a, struct buf *b)
+{
+	struct buf other = *a;
+
+	*a = *b;
+	*b = other;
+}
+
+/* Those who wait for room may go on. */
+static void tell_room(struct channel *channel)
+{
+	for (size_t i = 0; i < channel->n_calls; i++)
+		if (channel->calls[i] && channel->calls[i]->credit)
+			wake_call(channel->calls[i]);
+}
+
+void channel_flush(struct channel *channel)
+{
+	bool was_full = channel->data.size >= CHANNEL_STDIN_MAX;
+
+	while (!channel->broken) {
+		ssize_t n;
+
+		if (!channel->writing.size)
+			swap_queue(&channel->writing,
+				   channel->control.size ? &channel->control : &channel->data);
+		if (!channel->writing.size)
+			break;
+		n = write(channel->process.in, channel->writing.data, channel->writing.size);
+		if (n >= 0) {
+			buf_consume(&channel->writing, (size_t)n);
+			channel->sent_us = clock_us();
+		} else if (errno == EAGAIN) {
+			break;
+		} else if (errno != EINTR) {
+			char end[512];
+
+			channel_describe_end(channel, end, sizeof(end));
+			channel_break(channel, "%s", end);
+		}
+	}
+	if (was_full && channel->data.size < CHANNEL_STDIN_MAX)
+		tell_room(channel);
+}
+
+static bool has_more_to_write(const struct channel *channel)
+{
+	return channel->writing.size || channel->control.size || channel->data.size;
+}
+
+/* ---- Frames that come ---- */
+
+static void break_protocol(struct channel *channel, const char *what)
+{
+	channel_break(channel, "the agent broke the protocol: %s; nothing that it says is believed",
+		      what);
+}
+
+static void take_output(struct channel *channel, struct channel_call *call,
+			const struct frame *frame)
+{
+	int index = frame->type == FRAME_ERR;
+
+	if (frame->size > call->window[index]) {
+		break_protocol(channel, "more output than it may send");
+		return;
+	}
+	call->window[index] -= frame->size;
+	call->total[index] += frame->size;
+	buf_add(&call->came[index], frame->data, frame->size);
+	if (call->came[index].failed)
+		channel_break(channel, "out of memory");
+}
+
+static void take_exit(struct channel *channel, struct channel_call *call, const struct frame *frame)
+{
+	int code = frame_get_exit(frame, &call->exit);
+
+	if (code) {
+		break_protocol(channel, frame_error_text(code));
+		return;
+	}
+	for (int i = 0; i < 2; i++)
+		if (call->exit.total[i] - call->exit.dropped[i] != call->total[i]) {
+			break_protocol(channel, "output is missing");
+			return;
+		}
+	call->done = true;
+}
+
+static void take_credit(struct channel *channel, struct channel_call *call,
+			const struct frame *frame)
+{
+	struct frame_credit credit;
+	int code = frame_get_credit(frame, &credit);
+
+	if (code || credit.stream || call->credit + credit.bytes > FRAME_WINDOW_MAX)
+		break_protocol(channel, code ? frame_error_text(code) : "a credit is too large");
+	else
+		call->credit += credit.bytes;
+}
+
+static void take_call_frame(struct channel *channel, const struct frame *frame)
+{
+	struct channel_call *call =
+		frame->call <= channel->n_calls ? channel->calls[frame->call - 1] : NULL;
+
+	if (!call || call->done) {
+		break_protocol(channel, "a frame of a call that there is not");
+		return;
+	}
+	switch (frame->type) {
+	case FRAME_OUT:
+	case FRAME_ERR:
+		take_output(channel, call, frame);
+		break;
+	case FRAME_EXIT:
+		take_exit(channel, call, frame);
+		break;
+	case FRAME_CREDIT:
+		take_credit(channel, call, frame);
+		break;
+	default:
+		call->reads_no_more = true;
+	}
+	wake_call(call);
+}
+
+static void take_frame(struct channel *channel, const struct frame *frame)
+{
+	struct frame_bye bye;
+
+	if (frame->call) {
+		take_call_frame(channel, frame);
+	} else if (frame->type == FRAME_PING) {
+		void *to = channel_reserve(channel, &channel->control, FRAME_SMALL_MAX);
+
+		if (to)
+			channel_commit(&channel->control,
+				       frame_put_ping(to, FRAME_SMALL_MAX, FRAME_PONG, frame->data));
+		channel_flush(channel);
+	} else if (frame->type == FRAME_BYE) {
+		channel_break(channel, "the agent ended: %s",
+			      !frame_get_bye(frame, &bye) && bye.text[0] ? bye.text
+									 : "it did not say why");
+	}
+}
+
+bool channel_read(struct channel *channel)
+{
+	struct frame frame;
+	size_t room;
+	void *to;
+	ssize_t n;
+	int code;
+
+	to = frame_reader_room(&channel->reader, &room);
+	n = read(channel->process.out[0], to, room);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return true;
+	if (n <= 0) {
+		char end[512];
+
+		channel_describe_end(channel, end, sizeof(end));
+		channel_break(channel, "%s", end);
+		return false;
+	}
+	frame_reader_add(&channel->reader, (size_t)n);
+	channel->heard_us = clock_us();
+	channel->pinged_us = 0;
+	while (!channel->broken && (code = frame_reader_next(&channel->reader, &frame)) != 0) {
+		if (code < 0)
+			break_protocol(channel, frame_error_text(code));
+		else
+			take_frame(channel, &frame);
+	}
+	return !channel->broken;
+}
+
+/* What the CLI has to say of itself; only its end counts. */
+void channel_read_words(struct channel *channel)
+{
+	char words[4096];
+	ssize_t n = read(channel->process.out[1], words, sizeof(words));
+
+	if (n > 0) {
+		buf_add(&channel->said, words, (size_t)n);
+		if (channel->said.size > SAID_MAX)
+			buf_consume(&channel->said, channel->said.size - SAID_MAX);
+	} else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
+		cleanup_close(&channel->process.out[1]);
+	}
+}
+
+/* ---- Waiting ---- */
+
+/* Asks a silent agent whether it is there, and gives up one that does not answer. */
+static int64_t keep_alive(struct channel *channel)
+{
+	int64_t now = clock_us(), ask = PING_US;
+	static const char eight_bytes[8] = "hookbox";
+
+	if (channel->silence_ms && channel->silence_ms * 1000 / 3 < ask)
+		ask = channel->silence_ms * 1000 / 3;
+	if (channel->pinged_us && now - channel->pinged_us >= DEAF_US) {
+		channel_break(channel, "the agent has not answered for %d s; see whether the box "
+			      "still runs", DEAF_US / 1000000);
+		return now;
+	}
+	if (now - channel->heard_us >= ask && now - channel->sent_us >= ask) {
+		void *to = channel_reserve(channel, &channel->control, FRAME_SMALL_MAX);
+
+		if (!to)
+			return now;
+		channel_commit(&channel->control, frame_put_ping(to, FRAME_SMALL_MAX, FRAME_PING,
+								 eight_bytes));
+		if (!channel->pinged_us)
+			channel->pinged_us = now;
+		channel->sent_us = now;
+		channel_flush(channel);
+	}
+	return channel->sent_us + ask;
+}
+
+static int poll_ms(int64_t until_us)
+{
+	int64_t left = until_us == CLOCK_NEVER ? 60000000 : until_us - clock_us();
+
+	return left <= 0 ? 0 : left > 60000000 ? 60000 : (int)((left + 999) / 1000);
+}
+
+enum { LEAD_IN, LEAD_WORDS, LEAD_OUT, LEAD_WAKE, LEAD_COUNT };
+
+static void lead(struct channel *channel, struct pollfd *own, nfds_t n_own, int64_t until_us)
+{
+	struct pollfd fds[LEAD_COUNT + CHANNEL_OWN_FDS] = {
+		[LEAD_IN] = {.fd = channel->process.out[0], .events = POLLIN},
+		[LEAD_WORDS] = {.fd = channel->process.out[1], .events = POLLIN},
+		[LEAD_OUT] = {.fd = has_more_to_write(channel) ? channel->process.in : -1,
+			      .events = POLLOUT},
+		[LEAD_WAKE] = {.fd = channel->wake_fd, .events = POLLIN},
+	};
+	int64_t ask = keep_alive(channel);
+	uint64_t count;
+
+	if (channel->broken)
+		return;
+	memcpy(fds + LEAD_COUNT, own, n_own * sizeof(*own));
+	channel->led = true;
+	pthread_mutex_unlock(&channel->lock);
+	if (poll(fds, LEAD_COUNT + n_own, poll_ms(ask < until_us ? ask : until_us)) < 0)
+		memset(fds + LEAD_COUNT, 0, n_own * sizeof(*fds));
+	pthread_mutex_lock(&channel->lock);
+	memcpy(own, fds + LEAD_COUNT, n_own * sizeof(*own));
+	if (fds[LEAD_WAKE].revents && read(channel->wake_fd, &count, sizeof(count)) < 0)
+		channel_break(channel, "the channel cannot be watched: %s", strerror(errno));
+	if (fds[LEAD_WORDS].revents)
+		channel_read_words(channel);
+	if (fds[LEAD_OUT].revents)
+		channel_flush(channel);
+	if (fds[LEAD_IN].revents)
+		channel_read(channel);
+	channel->led = false;
+}
+
+static void follow(struct channel *channel, struct channel_call *call, struct pollfd *own,
+		   nfds_t n_own, int64_t until_us)
+{
+	struct pollfd fds[1 + CHANNEL_OWN_FDS] = {{.fd = call->event_fd, .events = POLLIN}};
+	uint64_t count;
+
+	memcpy(fds + 1, own, n_own * sizeof(*own));
+	call->waits = true;
+	if (has_more_to_write(channel))
+		wake(channel->wake_fd);
+	pthread_mutex_unlock(&channel->lock);
+	if (poll(fds, 1 + n_own, poll_ms(until_us)) < 0)
+		memset(fds, 0, sizeof(fds));
+	pthread_mutex_lock(&channel->lock);
+	call->waits = false;
+	memcpy(own, fds + 1, n_own * sizeof(*own));
+	/* It may have been written to since. */
+	if (read(call->event_fd, &count, sizeof(count)) < 0)
+		return;
+}
+
+void channel_wait(struct channel *channel, struct channel_call *call, struct pollfd *own,
+		  nfds_t n_own, int64_t until_us)
+{
+	for (nfds_t i = 0; i < n_own; i++)
+		own[i].revents = 0;
+	if (channel->broken)
+		return;
+	if (!channel->led) {
+		lead(channel, own, n_own, until_us);
+		return;
+	}
+	if (call->event_fd < 0) {
+		call->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		if (call->event_fd < 0) {
+			channel_break(channel, "no descriptor is free to wait with; raise the limit "
+					       "of open files");
+			return;
+		}
+	}
+	follow(channel, call, own, n_own, until_us);
+}

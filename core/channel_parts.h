@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/* What channel.c, channel_io.c and channel_call.c share. */
+#ifndef CORE_CHANNEL_PARTS_H
+#define CORE_CHANNEL_PARTS_H
+
+#include <poll.h>
+#include <pthread.h>
+
+#include "channel.h"
+#include "process.h"
+
+#define CHANNEL_STDIN_MAX (128 * 1024)	/* of stdin that waits to be written, of all calls */
+#define CHANNEL_WINDOW (256 * 1024)	/* of output that a call may be sent before we grant more */
+#define CHANNEL_OWN_FDS 4		/* that a call watches beside the channel */
+
+/* A call, as the channel knows it. Under the channel's lock. */
+struct channel_call {
+	uint32_t id;
+	struct buf came[2];		/* output that the caller has not taken */
+	uint64_t total[2];		/* of it in all */
+	uint64_t window[2];		/* what the agent may still send */
+	uint64_t credit;		/* what we may still send of stdin */
+	bool reads_no_more;		/* the command closed its stdin */
+	bool done;			/* `exit` is there */
+	struct frame_exit exit;
+	bool waits;			/* its thread polls event_fd */
+	int event_fd;			/* wakes it; -1: not needed yet */
+};
+
+struct channel {
+	pthread_mutex_t lock;
+	unsigned int holders;
+	struct process process;		/* the planned one; its `in` and out[0] carry the frames */
+	struct frame_agent_hello agent;
+	int64_t silence_ms;
+
+	struct frame_reader reader;
+	unsigned char *buffer;
+	struct buf writing;		/* whole frames, on their way */
+	struct buf control;		/* frames that go next */
+	struct buf data;		/* stdin, which goes after them */
+	struct buf said;		/* the last of what the process wrote to stderr */
+	struct channel_call **calls;	/* by id - 1; NULL: the id is free */
+	size_t n_calls;
+	size_t n_running;
+	bool led;			/* a thread reads for all */
+	int wake_fd;			/* wakes that thread */
+	int64_t heard_us;
+	int64_t sent_us;
+	int64_t pinged_us;		/* 0: no answer is due */
+	bool broken;
+	char reason[1024];		/* why */
+};
+
+/* ---- Reading and writing (channel_io.c), under the lock ---- */
+
+/* The first reason counts. Wakes everybody; ends the process. */
+void channel_break(struct channel *channel, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+/* Writes what can be written now. */
+void channel_flush(struct channel *channel);
+/* Reads what is there; false: the stream has ended, and the channel is broken. */
+bool channel_read(struct channel *channel);
+/* Reads what the process says of itself on stderr. */
+void channel_read_words(struct channel *channel);
+/* Room for a frame of at most `room` bytes at the queue's end; NULL: no memory, it is broken. */
+void *channel_reserve(struct channel *channel, struct buf *queue, size_t room);
+/* So many of them were written there. */
+void channel_commit(struct buf *queue, size_t n);
+/*
+ * Waits until something has happened that may concern the call: its own descriptors `own`, which are
+ * polled, its output, its end, a break, or `until_us`. Leads when nobody does. The lock is let go
+ * meanwhile.
+ */
+void channel_wait(struct channel *channel, struct channel_call *call, struct pollfd *own,
+		  nfds_t n_own, int64_t until_us);
+/* A thread that stops waiting: somebody else must lead from now on. */
+void channel_hand_on(struct channel *channel);
+
+/* ---- The process (channel.c) ---- */
+
+/* How it ended, or what it said last, for a reason. */
+void channel_describe_end(struct channel *channel, char *text, size_t size);
+
+#endif
