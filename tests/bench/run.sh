@@ -23,6 +23,8 @@ prepare()
 }
 
 cd "$top_builddir" || exit 1
+HOOKBOX_AGENT_DIR=$top_builddir/core/agent
+export HOOKBOX_AGENT_DIR
 docker=$(command -v docker)
 if [ -z "$docker" ]; then
 	set -- --no-engine "there is no docker command; install docker.io" "$@"
