@@ -251,7 +251,7 @@ int64_t call_keep_time(struct call *call)
 	if (call->reported) {
 		if (now >= call->drain_us)
 			drain(call, now);
-		return call->drain_us;
+		return call->finished ? NEVER : call->drain_us;
 	}
 	if (now >= call->settle_us)
 		settle(call);
