@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A keeper: the process that starts a call's command and owns what it leaves behind. It serves one
- * call after the other. It hears of them, and answers, over a socket that keeps messages apart; when
- * the agent's end of that closes, it kills what it owns and ends.
+ * call after the other. It hears of them, and answers, over a socket that keeps messages apart;
+ * when the agent's end of that closes, it kills what it owns and ends.
  */
 #ifndef AGENT_KEEPER_H
 #define AGENT_KEEPER_H
