@@ -172,7 +172,9 @@ static void own_call(struct run *run)
 
 	while (!wait_for_ended(run)) {
 		if (time_is_up(run)) {
-			if (reap_all(KILL_MS, &why))
+			if (!run->ended)
+				kill(-run->pid, SIGKILL);
+			if (reap_all(run->pid, KILL_MS, &why))
 				break;
 			set_cleanup(run, FRAME_UNKNOWN, why);
 			return;
@@ -259,7 +261,7 @@ static void __attribute__((noreturn)) end_with_leftovers(const struct keeper_sur
 {
 	const char *why;
 
-	while (found->adopts && !reap_all(KILL_MS, &why))
+	while (found->adopts && !reap_all(0, KILL_MS, &why))
 		reap_pause_us(100000);
 	_exit(1);
 }

@@ -75,8 +75,8 @@ pid_t command_start(const struct keeper_task *task, const struct keeper_surround
 		    struct keeper_report *report);
 
 /* Kills all children of this process, and theirs, until none is left. False with a reason when
- * that does not come about in so many ms. (reap.c) */
-bool reap_all(int64_t patience_ms, const char **why);
+ * that does not come about in so many ms. `group` is that of the command, or 0. (reap.c) */
+bool reap_all(pid_t group, int64_t patience_ms, const char **why);
 int64_t reap_clock_us(void);
 void reap_pause_us(long us);
 
