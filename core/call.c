@@ -176,8 +176,7 @@ static void hold_text(const struct sandbox_text_sink *sink, const char *text)
 static int find_box(struct sandbox *sandbox, const struct call *call,
 		    char message[SANDBOX_ERROR_SIZE])
 {
-	int64_t time = call->timeout_ms > 0 ? call->timeout_ms : BOX_START_MS;
-	struct sandbox_box_request request = sandbox_box_request(sandbox, time);
+	struct sandbox_box_request request = sandbox_box_request(sandbox, BOX_START_MS);
 	struct text_holder holder = {0};
 	const struct sandbox_text_sink sink = {
 		.size = sizeof(sink),
@@ -186,7 +185,6 @@ static int find_box(struct sandbox *sandbox, const struct call *call,
 	};
 	int code = -ENOENT;
 
-	request.labels = strv_view(&call->labels);
 	if (sandbox->box.find)
 		code = sandbox->box.find(sandbox->instance, &request, &sink, message);
 	if (code == -ENOENT && sandbox->box.start) {

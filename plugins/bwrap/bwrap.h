@@ -3,9 +3,7 @@
 #ifndef PLUGINS_BWRAP_H
 #define PLUGINS_BWRAP_H
 
-#include <hookbox/sandbox_plugin.h>
-
-#define N_ELEMENTS(array) (sizeof(array) / sizeof((array)[0]))
+#include "../common/backend.h"
 
 /* Whom hookbox becomes for a call when root starts it: nobody. */
 #define BWRAP_NOBODY 65534u
@@ -36,10 +34,6 @@ struct bwrap_failure {
 	char what[512];
 	char advice[480];
 };
-
-/* Fills `error` and returns -EINVAL. */
-int bwrap_refuse(char error[SANDBOX_ERROR_SIZE], const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
 
 /* [once, per instance] and [any, pure], as in the plugin's descriptor. */
 int bwrap_open(void *instance, const struct sandbox_host *host, char error[SANDBOX_ERROR_SIZE]);

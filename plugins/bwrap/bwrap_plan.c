@@ -137,7 +137,7 @@ static int set_environment(const struct sandbox_plan_request *request,
 	sink->env(sink, "LANG=C.UTF-8");
 	for (const char *const *entry = request->env; *entry; entry++) {
 		if (name_is_taken(*entry))
-			return bwrap_refuse(
+			return backend_refuse(
 				error,
 				"the variable %.*s means something to bwrap itself and cannot "
 				"be set for a command without a shell; leave it out, or leave out "
@@ -157,12 +157,14 @@ static int check_seccomp(const struct bwrap_run *run, char error[SANDBOX_ERROR_S
 	if (!run->seccomp)
 		return 0;
 	if (stat(run->seccomp, &st) || access(run->seccomp, R_OK))
-		return bwrap_refuse(error, "seccomp: the filter %s cannot be read: %s",
-				    run->seccomp, strerror(errno));
+		return backend_refuse(error, "seccomp: the filter %s cannot be read: %s",
+				      run->seccomp, strerror(errno));
 	/* A struct sock_filter has 8 bytes. */
 	if (!S_ISREG(st.st_mode) || !st.st_size || st.st_size % 8)
-		return bwrap_refuse(error, "seccomp: %s holds no compiled filter; make one with "
-				    "seccomp_export_bpf(3)", run->seccomp);
+		return backend_refuse(error,
+				      "seccomp: %s holds no compiled filter; make one with "
+				      "seccomp_export_bpf(3)",
+				      run->seccomp);
 	return 0;
 }
 

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* What `hookbox doctor` asks of bwrap_run. */
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "bwrap.h"
 
@@ -15,118 +13,27 @@ struct probe {
 	int64_t deadline_ms;
 };
 
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static int64_t left_ms(const struct probe *probe)
 {
-	int64_t left = probe->deadline_ms - now_ms();
+	int64_t left = probe->deadline_ms - backend_now_ms();
 
 	return left > 1 ? left : 1;
 }
 
-static void report(const struct probe *probe, uint32_t status, const char *remedy,
-		   const char *format, ...) __attribute__((format(printf, 4, 5)));
-
-static void report(const struct probe *probe, uint32_t status, const char *remedy,
-		   const char *format, ...)
-{
-	char what[SANDBOX_ERROR_SIZE];
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(what, sizeof(what), format, args);
-	va_end(args);
-	probe->sink->finding(probe->sink, status, what, remedy);
-}
-
-/* ---- A plan of our own, collected to be run ---- */
-
-struct words {
-	char **v;
-	size_t n;
-	bool failed;
-};
-
-static void words_add(struct words *words, const char *word)
-{
-	char **v = realloc(words->v, (words->n + 2) * sizeof(*v));
-
-	if (v)
-		words->v = v;
-	else
-		words->failed = true;
-	if (!v || !(v[words->n] = strdup(word))) {
-		words->failed = true;
-		return;
-	}
-	v[++words->n] = NULL;
-}
-
-static void words_free(struct words *words)
-{
-	for (size_t i = 0; i < words->n; i++)
-		free(words->v[i]);
-	free(words->v);
-}
-
-struct collected {
-	struct words argv, env;
-};
-
-static void collect_arg(const struct sandbox_plan_sink *sink, const char *arg)
-{
-	words_add(&((struct collected *)sink->host_data)->argv, arg);
-}
-
-static void collect_env(const struct sandbox_plan_sink *sink, const char *assignment)
-{
-	words_add(&((struct collected *)sink->host_data)->env, assignment);
-}
-
 /* Makes a box as a call would have it, with a command in it. */
-static int run_in_box(const struct probe *probe, const char *const *command,
+static int run_in_box(const struct probe *probe, const char *const *argv,
 		      struct sandbox_command_result *result, char error[SANDBOX_ERROR_SIZE])
 {
-	static const char *const none[] = {NULL};
-	struct collected collected = {0};
-	const struct sandbox_plan_sink sink = {
-		.size = sizeof(sink),
-		.host_data = &collected,
-		.arg = collect_arg,
-		.env = collect_env,
-	};
-	const struct sandbox_plan_request request = {
-		.size = sizeof(request),
-		.purpose = SANDBOX_PURPOSE_CALL,
-		.call_id = "probe",
-		.argv = command,
-		.env = none,
-		.labels = none,
-	};
-	int code = bwrap_plan(probe->run, &request, &sink, error);
+	const struct sandbox_plan_request request = backend_probe_request(argv, NULL);
+	struct backend_command command;
+	int code;
 
-	if (!code && (collected.argv.failed || collected.env.failed)) {
-		snprintf(error, SANDBOX_ERROR_SIZE, "out of memory");
-		code = -1;
-	}
-	if (!code) {
-		const struct sandbox_command run = {
-			.size = sizeof(run),
-			.argv = (const char *const *)collected.argv.v,
-			.env = (const char *const *)collected.env.v,
-			.timeout_ms = left_ms(probe),
-		};
-
-		code = probe->run->host->run(probe->run->host, &run, result, error);
-	}
-	words_free(&collected.argv);
-	words_free(&collected.env);
+	backend_command_init(&command);
+	code = bwrap_plan(probe->run, &request, &command.sink, error);
+	if (!code)
+		code = backend_command_run(probe->run->host, &command, left_ms(probe), result,
+					   error);
+	backend_command_free(&command);
 	return code;
 }
 
@@ -146,18 +53,20 @@ static bool probe_version(const struct probe *probe)
 	bool good;
 
 	if (host->run(host, &command, &result, error)) {
-		report(probe, SANDBOX_PROBE_FAILED, "install bubblewrap, or set bwrap_path", "%s",
-		       error);
+		backend_report(probe->sink, SANDBOX_PROBE_FAILED,
+			       "install bubblewrap, or set bwrap_path", "%s", error);
 		return false;
 	}
-	good = !result.timed_out && !result.signaled && !result.status;
+	good = backend_result_is_good(&result);
 	if (good)
-		report(probe, SANDBOX_PROBE_OK, NULL, "%s: %.*s", probe->run->bwrap_path,
-		       (int)strcspn(result.out, "\r\n"), result.out);
+		backend_report(probe->sink, SANDBOX_PROBE_OK, NULL, "%s: %.*s",
+			       probe->run->bwrap_path, (int)strcspn(result.out, "\r\n"),
+			       result.out);
 	else
-		report(probe, SANDBOX_PROBE_FAILED, "set bwrap_path to a bwrap that works",
-		       "%s --version fails: %.*s", probe->run->bwrap_path,
-		       (int)strcspn(result.err, "\r\n"), result.err);
+		backend_report(probe->sink, SANDBOX_PROBE_FAILED,
+			       "set bwrap_path to a bwrap that works", "%s --version fails: %.*s",
+			       probe->run->bwrap_path, (int)strcspn(result.err, "\r\n"),
+			       result.err);
 	host->run_done(host, &result);
 	return good;
 }
@@ -166,22 +75,22 @@ static void report_box(const struct probe *probe, const struct sandbox_command_r
 {
 	struct bwrap_failure failure;
 
-	if (!result->timed_out && !result->signaled && !result->status)
-		report(probe, SANDBOX_PROBE_OK, NULL,
-		       "a sandbox with these settings starts, and has sh");
+	if (backend_result_is_good(result))
+		backend_report(probe->sink, SANDBOX_PROBE_OK, NULL,
+			       "a sandbox with these settings starts, and has sh");
 	else if (result->timed_out)
-		report(probe, SANDBOX_PROBE_FAILED, "see what keeps bwrap waiting",
-		       "no sandbox came up in time");
+		backend_report(probe->sink, SANDBOX_PROBE_FAILED, "see what keeps bwrap waiting",
+			       "no sandbox came up in time");
 	else if (!bwrap_explain(probe->run, result->err, result->err_size, &failure))
-		report(probe, SANDBOX_PROBE_FAILED, "see what the sandbox's sh lacks",
-		       "sh in the sandbox ends with %d: %.*s", result->status,
-		       (int)strcspn(result->err, "\r\n"), result->err);
+		backend_report(probe->sink, SANDBOX_PROBE_FAILED, "see what the sandbox's sh lacks",
+			       "sh in the sandbox ends with %d: %.*s", result->status,
+			       (int)strcspn(result->err, "\r\n"), result->err);
 	else
 		/* Without sh, calls still run where the sandbox says shell = none. */
-		report(probe,
-		       failure.error_number == ENOENT ? SANDBOX_PROBE_WARNING
-						      : SANDBOX_PROBE_FAILED,
-		       failure.advice, "%s", failure.what);
+		backend_report(probe->sink,
+			       failure.error_number == ENOENT ? SANDBOX_PROBE_WARNING
+							      : SANDBOX_PROBE_FAILED,
+			       failure.advice, "%s", failure.what);
 }
 
 static void probe_box(const struct probe *probe)
@@ -192,7 +101,7 @@ static void probe_box(const struct probe *probe)
 	char error[SANDBOX_ERROR_SIZE] = "";
 
 	if (run_in_box(probe, command, &result, error)) {
-		report(probe, SANDBOX_PROBE_FAILED, "correct that", "%s", error);
+		backend_report(probe->sink, SANDBOX_PROBE_FAILED, "correct that", "%s", error);
 		return;
 	}
 	report_box(probe, &result);
@@ -204,7 +113,7 @@ void bwrap_probe(void *instance, int64_t timeout_ms, const struct sandbox_probe_
 	const struct probe probe = {
 		.run = instance,
 		.sink = sink,
-		.deadline_ms = now_ms() + timeout_ms,
+		.deadline_ms = backend_now_ms() + timeout_ms,
 	};
 
 	if (probe_version(&probe))

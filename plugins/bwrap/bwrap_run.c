@@ -2,7 +2,6 @@
 /* bwrap_run: its parameters, and what their types cannot check. */
 #include <errno.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -84,16 +83,6 @@ static const struct sandbox_param params[] = {
 	 AT(bwrap_path)},
 };
 
-int bwrap_refuse(char error[SANDBOX_ERROR_SIZE], const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(error, SANDBOX_ERROR_SIZE, format, args);
-	va_end(args);
-	return -EINVAL;
-}
-
 /* ---- open ---- */
 
 static bool is_hostname(const char *name)
@@ -106,10 +95,10 @@ static bool is_hostname(const char *name)
 static int check_words(const struct bwrap_run *run, char error[SANDBOX_ERROR_SIZE])
 {
 	if (strcmp(run->network, "none") && strcmp(run->network, "host"))
-		return bwrap_refuse(error, "network: \"%s\" is neither none nor host",
-				    run->network);
+		return backend_refuse(error, "network: \"%s\" is neither none nor host",
+				      run->network);
 	if (!is_hostname(run->hostname))
-		return bwrap_refuse(
+		return backend_refuse(
 			error,
 			"hostname: \"%s\" is no host name; write up to 64 letters, digits, "
 			"dots and dashes",
@@ -121,17 +110,17 @@ static int check_numbers(const struct bwrap_run *run, char error[SANDBOX_ERROR_S
 {
 	/* The largest value means "leave it as it is" to the kernel. */
 	if (run->uid >= UINT32_MAX || run->gid >= UINT32_MAX)
-		return bwrap_refuse(error, "%s: the number is too large for an id",
-				    run->uid >= UINT32_MAX ? "uid" : "gid");
+		return backend_refuse(error, "%s: the number is too large for an id",
+				      run->uid >= UINT32_MAX ? "uid" : "gid");
 	if (run->memory && run->memory < 16u * 1024 * 1024)
-		return bwrap_refuse(error,
-				    "memory: %" PRIu64
-				    " bytes are too few to start anything; write "
-				    "16m or more, or 0 for no limit",
-				    run->memory);
+		return backend_refuse(error,
+				      "memory: %" PRIu64
+				      " bytes are too few to start anything; write "
+				      "16m or more, or 0 for no limit",
+				      run->memory);
 	if (run->memory > INT64_MAX || run->pids_limit > INT32_MAX)
-		return bwrap_refuse(error, "%s: the number is too large; write 0 for no limit",
-				    run->memory > INT64_MAX ? "memory" : "pids_limit");
+		return backend_refuse(error, "%s: the number is too large; write 0 for no limit",
+				      run->memory > INT64_MAX ? "memory" : "pids_limit");
 	return 0;
 }
 
@@ -153,7 +142,7 @@ static int check_places(const struct bwrap_run *run, char error[SANDBOX_ERROR_SI
 		const char *path = run->binds.v[i].box_path;
 
 		if (!is_box_path(path, strlen(path)))
-			return bwrap_refuse(
+			return backend_refuse(
 				error,
 				"binds: nothing can be mounted on the sandbox's \"%s\"; "
 				"write a path below / without .. behind \"%s:\"",
@@ -169,7 +158,7 @@ static int check_places(const struct bwrap_run *run, char error[SANDBOX_ERROR_SI
 		if (!is_box_path(path, n) ||
 		    (path[n] && (!size || !*size || *size == '0' || strlen(size) > 18 ||
 				 size[strspn(size, "0123456789")])))
-			return bwrap_refuse(
+			return backend_refuse(
 				error,
 				"tmpfs: \"%s\" is neither PATH nor PATH:size=BYTES; write "
 				"one such as /tmp:size=67108864, or none",
@@ -206,14 +195,14 @@ static int check_extra_args(const struct bwrap_run *run, char error[SANDBOX_ERRO
 		       strcmp(args->v[i], extra_options[option].name))
 			option++;
 		if (option == N_ELEMENTS(extra_options))
-			return bwrap_refuse(
+			return backend_refuse(
 				error,
 				"extra_args: \"%s\" is no option that can be added, because "
 				"hookbox sets it itself or could not keep its word with it; see "
 				"hookbox-plugin-bwrap_run(7) for those that can",
 				args->v[i]);
 		if (args->n - i - 1 < extra_options[option].n_words)
-			return bwrap_refuse(
+			return backend_refuse(
 				error,
 				"extra_args: %s needs %zu more; write each word on a line of "
 				"its own",

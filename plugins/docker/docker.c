@@ -3,7 +3,6 @@
 #include "docker.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,61 +10,30 @@
 
 /* ---- Arguments ---- */
 
-void docker_arg(struct docker_args *args, const char *format, ...)
+struct backend_args docker_args_begin(const struct docker_cli *cli,
+				      const struct sandbox_plan_sink *sink)
 {
-	va_list values;
-	char *arg;
-	int length;
+	struct backend_args args = {.sink = sink};
 
-	va_start(values, format);
-	length = vasprintf(&arg, format, values);
-	va_end(values);
-	if (length < 0) {
-		args->failed = true;
-		return;
-	}
-	args->sink->arg(args->sink, arg);
-	free(arg);
-}
-
-void docker_arg_list(struct docker_args *args, const char *option, const struct sandbox_list *list)
-{
-	for (size_t i = 0; i < list->n; i++)
-		docker_arg(args, "%s=%s", option, list->v[i]);
-}
-
-struct docker_args docker_args_begin(const struct docker_cli *cli,
-				     const struct sandbox_plan_sink *sink)
-{
-	struct docker_args args = {.sink = sink};
-
-	docker_arg(&args, "%s", cli->path);
+	backend_arg(&args, "%s", cli->path);
 	if (cli->host)
-		docker_arg(&args, "--host=%s", cli->host);
+		backend_arg(&args, "--host=%s", cli->host);
 	if (cli->context)
-		docker_arg(&args, "--context=%s", cli->context);
+		backend_arg(&args, "--context=%s", cli->context);
 	return args;
-}
-
-int docker_args_end(const struct docker_args *args, char error[SANDBOX_ERROR_SIZE])
-{
-	if (!args->failed)
-		return 0;
-	snprintf(error, SANDBOX_ERROR_SIZE, "out of memory");
-	return -ENOMEM;
 }
 
 int docker_args_remove(const struct docker_cli *cli, const char *container,
 		       const struct sandbox_plan_sink *sink, char error[SANDBOX_ERROR_SIZE])
 {
-	struct docker_args args = docker_args_begin(cli, sink);
+	struct backend_args args = docker_args_begin(cli, sink);
 
-	docker_arg(&args, "rm");
-	docker_arg(&args, "--force");
-	docker_arg(&args, "--volumes");
-	docker_arg(&args, "--");
-	docker_arg(&args, "%s", container);
-	return docker_args_end(&args, error);
+	backend_arg(&args, "rm");
+	backend_arg(&args, "--force");
+	backend_arg(&args, "--volumes");
+	backend_arg(&args, "--");
+	backend_arg(&args, "%s", container);
+	return backend_args_end(&args, error);
 }
 
 /* ---- The request's environment, for a box without a shell ---- */
@@ -123,72 +91,58 @@ bool docker_text_is_utf8(const char *text)
 	return true;
 }
 
-static int add_variable(struct docker_args *args, const char *entry, char error[SANDBOX_ERROR_SIZE])
+static int add_variable(struct backend_args *args, const char *entry,
+			char error[SANDBOX_ERROR_SIZE])
 {
 	int length = (int)strcspn(entry, "=");
 
 	if (name_is_taken(entry, (size_t)length))
-		return docker_refuse(error, "the variable \"%.*s\" would change what the docker "
-				     "CLI does, which has to carry it where shell = none; leave it "
-				     "out, or use a box that has sh", length, entry);
+		return backend_refuse(
+			error,
+			"the variable \"%.*s\" would change what the docker "
+			"CLI does, which has to carry it where shell = none; leave it "
+			"out, or use a box that has sh",
+			length, entry);
 	if (!docker_text_is_utf8(entry))
-		return docker_refuse(error, "the value of \"%.*s\" is not UTF-8, and docker would "
-				     "damage it where shell = none; use a box that has sh",
-				     length, entry);
+		return backend_refuse(error,
+				      "the value of \"%.*s\" is not UTF-8, and docker would "
+				      "damage it where shell = none; use a box that has sh",
+				      length, entry);
 	args->sink->env(args->sink, entry);
-	docker_arg(args, "--env=%.*s", length, entry);
+	backend_arg(args, "--env=%.*s", length, entry);
 	return 0;
 }
 
-int docker_args_request(struct docker_args *args, const struct sandbox_plan_request *request,
+int docker_args_request(struct backend_args *args, const struct sandbox_plan_request *request,
 			char error[SANDBOX_ERROR_SIZE])
 {
 	int code = 0;
 
 	for (const char *const *arg = request->argv; *arg; arg++)
 		if (!docker_text_is_utf8(*arg))
-			return docker_refuse(error, "an argument of the command is not UTF-8, and "
-					     "docker would damage it where shell = none; use a box "
-					     "that has sh");
+			return backend_refuse(
+				error, "an argument of the command is not UTF-8, and "
+				       "docker would damage it where shell = none; use a box "
+				       "that has sh");
 	for (const char *const *entry = request->env; *entry && !code; entry++)
 		code = add_variable(args, *entry, error);
 	if (!code && request->cwd && !docker_text_is_utf8(request->cwd))
-		return docker_refuse(error, "the working directory is not UTF-8, and docker would "
-				     "damage it where shell = none; use a box that has sh");
+		return backend_refuse(error, "the working directory is not UTF-8, and docker would "
+					     "damage it where shell = none; use a box that has sh");
 	if (!code && request->cwd)
-		docker_arg(args, "--workdir=%s", request->cwd);
+		backend_arg(args, "--workdir=%s", request->cwd);
 	return code;
 }
 
 /* ---- Settings ---- */
 
-int docker_refuse(char error[SANDBOX_ERROR_SIZE], const char *format, ...)
-{
-	va_list values;
-
-	va_start(values, format);
-	vsnprintf(error, SANDBOX_ERROR_SIZE, format, values);
-	va_end(values);
-	return -EINVAL;
-}
-
 int docker_check_cli(const struct docker_cli *cli, char error[SANDBOX_ERROR_SIZE])
 {
 	if (cli->host && cli->context)
-		return docker_refuse(error, "docker_host and context both name an engine; keep one "
-				     "of them");
+		return backend_refuse(error,
+				      "docker_host and context both name an engine; keep one "
+				      "of them");
 	return 0;
-}
-
-/* "--option" or "--option=value" is in the list of names. */
-static bool option_is(const char *arg, const char *const *names)
-{
-	size_t length = strcspn(arg + 2, "=");
-
-	for (; *names; names++)
-		if (strlen(*names) == length && !strncmp(arg + 2, *names, length))
-			return true;
-	return false;
 }
 
 int docker_check_extra_args(const struct sandbox_list *extra_args, const char *const *refused,
@@ -199,17 +153,20 @@ int docker_check_extra_args(const struct sandbox_list *extra_args, const char *c
 	for (size_t i = 0; i < extra_args->n; i++) {
 		const char *arg = extra_args->v[i];
 
-		/* A lone word would be taken for the image, and "-it" hides two options in one. */
-		if (strncmp(arg, "--", 2) || !arg[2] || arg[2] == '=')
-			return docker_refuse(error, "extra_args: \"%s\" is no long option; write "
-					     "each as one item --option or --option=value", arg);
-		if (option_is(arg, environment))
-			return docker_refuse(error, "extra_args: \"%s\" shows the value to every "
-					     "user of the machine; set env = NAME=VALUE instead",
-					     arg);
-		if (option_is(arg, refused))
-			return docker_refuse(error, "extra_args: \"%s\" would break how hookbox "
-					     "runs a call; remove it", arg);
+		int code = backend_check_option(arg, error);
+
+		if (code)
+			return code;
+		if (backend_option_is(arg, environment))
+			return backend_refuse(error,
+					      "extra_args: \"%s\" shows the value to every "
+					      "user of the machine; set env = NAME=VALUE instead",
+					      arg);
+		if (backend_option_is(arg, refused))
+			return backend_refuse(error,
+					      "extra_args: \"%s\" would break how hookbox "
+					      "runs a call; remove it",
+					      arg);
 	}
 	return 0;
 }

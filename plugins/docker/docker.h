@@ -10,9 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "hookbox/sandbox_plugin.h"
-
-#define N_ELEMENTS(array) (sizeof(array) / sizeof((array)[0]))
+#include "../common/backend.h"
 
 /* How the engine's CLI is called: the member `cli` of both instances. */
 struct docker_cli {
@@ -36,36 +34,22 @@ struct docker_cli {
 
 /* ---- Arguments (docker.c) ---- */
 
-struct docker_args {
-	const struct sandbox_plan_sink *sink;
-	bool failed;		/* memory ran out: the plan is not whole */
-};
-
 /* The CLI and its global options. */
-struct docker_args docker_args_begin(const struct docker_cli *cli,
-				     const struct sandbox_plan_sink *sink);
-/* One argument. */
-void docker_arg(struct docker_args *args, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
-void docker_arg_list(struct docker_args *args, const char *option, const struct sandbox_list *list);
+struct backend_args docker_args_begin(const struct docker_cli *cli,
+				      const struct sandbox_plan_sink *sink);
 /*
  * The request's environment and directory, for a box without a shell: options of the CLI that name
  * the variables, whose values go through the CLI's own environment. Refuses what would be damaged
  * on that way, or would mean something to the CLI; the argv is checked as well.
  */
-int docker_args_request(struct docker_args *args, const struct sandbox_plan_request *request,
+int docker_args_request(struct backend_args *args, const struct sandbox_plan_request *request,
 			char error[SANDBOX_ERROR_SIZE]);
 /* The command that removes a container, its nameless volumes, and all that runs in it. */
 int docker_args_remove(const struct docker_cli *cli, const char *container,
 		       const struct sandbox_plan_sink *sink, char error[SANDBOX_ERROR_SIZE]);
-/* -ENOMEM with its sentence when the arguments are not whole. */
-int docker_args_end(const struct docker_args *args, char error[SANDBOX_ERROR_SIZE]);
 
 /* ---- Settings (docker.c) ---- */
 
-/* Writes the sentence, and returns -EINVAL. */
-int docker_refuse(char error[SANDBOX_ERROR_SIZE], const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
 bool docker_text_is_utf8(const char *text);
 int docker_check_cli(const struct docker_cli *cli, char error[SANDBOX_ERROR_SIZE]);
 /* `refused` are options that would break the backend's contract, without dashes. */
@@ -99,20 +83,6 @@ void docker_classify(const struct docker_place *place, const struct sandbox_proc
 
 /* ---- Asking the engine (docker_host.c), all [any, blocking] ---- */
 
-/* A command for the host's run(): its sink collects what a plan says. */
-struct docker_command {
-	struct sandbox_plan_sink sink;
-	char **argv;			/* NULL-terminated */
-	size_t n;
-	bool failed;
-};
-
-void docker_command_init(struct docker_command *command);
-void docker_command_free(struct docker_command *command);
-/* Runs it. As sandbox_host.run. */
-int docker_command_run(const struct docker_cli *cli, const struct docker_command *command,
-		       int64_t timeout_ms, struct sandbox_command_result *result,
-		       char error[SANDBOX_ERROR_SIZE]);
 /* Removes a container, as docker_args_remove() does it, and waits until it is gone. */
 int docker_remove(const struct docker_cli *cli, const char *container, int64_t timeout_ms,
 		  char error[SANDBOX_ERROR_SIZE]);
@@ -128,14 +98,12 @@ struct docker_probe docker_probe_begin(const struct docker_cli *cli,
 				       const struct docker_place *place, int64_t timeout_ms,
 				       const struct sandbox_probe_sink *sink);
 int64_t docker_probe_left_ms(const struct docker_probe *probe);
-void docker_probe_report(const struct docker_probe *probe, uint32_t status, const char *remedy,
-			 const char *format, ...) __attribute__((format(printf, 4, 5)));
 void docker_probe_report_failure(const struct docker_probe *probe,
 				 const struct docker_failure *failure, bool tolerable);
 /* Reports on the CLI and on whether the engine answers it; false: it is no use to look further. */
 bool docker_probe_engine(const struct docker_probe *probe);
 /* Runs a command; true when it exited with 0. Else `failure` tells why. */
-bool docker_probe_run(const struct docker_probe *probe, const struct docker_command *command,
+bool docker_probe_run(const struct docker_probe *probe, const struct backend_command *command,
 		      struct docker_failure *failure, int *status);
 
 #endif

@@ -50,27 +50,27 @@ static int docker_exec_plan(const void *instance, const struct sandbox_plan_requ
 			    const struct sandbox_plan_sink *sink, char error[SANDBOX_ERROR_SIZE])
 {
 	const struct docker_exec *exec = instance;
-	struct docker_args args = docker_args_begin(&exec->cli, sink);
+	struct backend_args args = docker_args_begin(&exec->cli, sink);
 	int code;
 
-	docker_arg(&args, "exec");
-	docker_arg(&args, "--interactive");
+	backend_arg(&args, "exec");
+	backend_arg(&args, "--interactive");
 	if (request->tty)
-		docker_arg(&args, "--tty");
+		backend_arg(&args, "--tty");
 	if (exec->user)
-		docker_arg(&args, "--user=%s", exec->user);
+		backend_arg(&args, "--user=%s", exec->user);
 	if (exec->privileged)
-		docker_arg(&args, "--privileged");
+		backend_arg(&args, "--privileged");
 	code = docker_args_request(&args, request, error);
 	if (code)
 		return code;
 	for (size_t i = 0; i < exec->extra_args.n; i++)
-		docker_arg(&args, "%s", exec->extra_args.v[i]);
-	docker_arg(&args, "--");
-	docker_arg(&args, "%s", exec->container);
+		backend_arg(&args, "%s", exec->extra_args.v[i]);
+	backend_arg(&args, "--");
+	backend_arg(&args, "%s", exec->container);
 	for (const char *const *arg = request->argv; *arg; arg++)
-		docker_arg(&args, "%s", *arg);
-	return docker_args_end(&args, error);
+		backend_arg(&args, "%s", *arg);
+	return backend_args_end(&args, error);
 }
 
 static struct docker_place place_of(const struct docker_exec *exec)
@@ -97,36 +97,28 @@ static void probe_call(const struct docker_probe *probe, const struct docker_exe
 		"sh", "-c",
 		"command -v grep >/dev/null && [ -r /proc/self/environ ] || exit 3", NULL,
 	};
-	static const char *const none[] = {NULL};
-	const struct sandbox_plan_request request = {
-		.size = sizeof(request),
-		.purpose = SANDBOX_PURPOSE_CALL,
-		.call_id = "probe",
-		.argv = argv,
-		.env = none,
-		.labels = none,
-	};
+	const struct sandbox_plan_request request = backend_probe_request(argv, NULL);
 	char error[SANDBOX_ERROR_SIZE] = "";
 	struct docker_failure failure;
-	struct docker_command command;
+	struct backend_command command;
 	int status;
 
-	docker_command_init(&command);
+	backend_command_init(&command);
 	command.failed = docker_exec_plan(exec, &request, &command.sink, error) != 0;
 	if (docker_probe_run(probe, &command, &failure, &status))
-		docker_probe_report(probe, SANDBOX_PROBE_OK, NULL,
-				    "commands start in the container %s, and it has sh",
-				    exec->container);
+		backend_report(probe->sink, SANDBOX_PROBE_OK, NULL,
+			       "commands start in the container %s, and it has sh",
+			       exec->container);
 	else if (status == EXIT_NO_SWEEP)
-		docker_probe_report(probe, SANDBOX_PROBE_WARNING,
-				    "install grep there and mount /proc, or what calls leave is "
-				    "not found",
-				    "the container %s has no grep or no readable /proc",
-				    exec->container);
+		backend_report(probe->sink, SANDBOX_PROBE_WARNING,
+			       "install grep there and mount /proc, or what calls leave is "
+			       "not found",
+			       "the container %s has no grep or no readable /proc",
+			       exec->container);
 	else
 		/* Without sh, calls still run where the sandbox says shell = none. */
 		docker_probe_report_failure(probe, &failure, failure.error_number == ENOENT);
-	docker_command_free(&command);
+	backend_command_free(&command);
 }
 
 static void docker_exec_probe(void *instance, int64_t timeout_ms,

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Asking the engine: what the extensions need, which may block. */
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,87 +10,19 @@
 
 /* ---- Commands ---- */
 
-static void command_arg(const struct sandbox_plan_sink *sink, const char *arg)
-{
-	struct docker_command *command = sink->host_data;
-	char **argv = reallocarray(command->argv, command->n + 2, sizeof(*argv));
-
-	if (argv) {
-		command->argv = argv;
-		argv[command->n] = strdup(arg);
-		argv[command->n + 1] = NULL;
-	}
-	if (!argv || !argv[command->n])
-		command->failed = true;
-	else
-		command->n++;
-}
-
-/* What a plugin asks for itself has no environment of a call's. */
-static void command_env(const struct sandbox_plan_sink *sink, const char *assignment)
-{
-	((struct docker_command *)sink->host_data)->failed = true;
-}
-
-void docker_command_init(struct docker_command *command)
-{
-	*command = (struct docker_command){
-		.sink = {
-			.size = sizeof(command->sink),
-			.host_data = command,
-			.arg = command_arg,
-			.env = command_env,
-		},
-	};
-}
-
-void docker_command_free(struct docker_command *command)
-{
-	for (size_t i = 0; i < command->n; i++)
-		free(command->argv[i]);
-	free(command->argv);
-}
-
-int docker_command_run(const struct docker_cli *cli, const struct docker_command *command,
-		       int64_t timeout_ms, struct sandbox_command_result *result,
-		       char error[SANDBOX_ERROR_SIZE])
-{
-	const struct sandbox_command request = {
-		.size = sizeof(request),
-		.argv = (const char *const *)command->argv,
-		.timeout_ms = timeout_ms > 0 ? timeout_ms : 1,
-		.output_limit = 1024 * 1024,
-	};
-
-	*result = (struct sandbox_command_result){.size = sizeof(*result)};
-	if (command->failed) {
-		snprintf(error, SANDBOX_ERROR_SIZE, "out of memory");
-		return -ENOMEM;
-	}
-	return cli->table->run(cli->table, &request, result, error);
-}
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* ---- Removing a container ---- */
 
 enum removal { GONE, GOING, STAYS };
 
-static enum removal remove_once(const struct docker_cli *cli, const struct docker_command *command,
+static enum removal remove_once(const struct docker_cli *cli, const struct backend_command *command,
 				int64_t timeout_ms, char error[SANDBOX_ERROR_SIZE])
 {
 	struct sandbox_command_result result;
 	enum removal removal = STAYS;
 
-	if (docker_command_run(cli, command, timeout_ms, &result, error))
+	if (backend_command_run(cli->table, command, timeout_ms, &result, error))
 		return STAYS;
-	if (!result.timed_out && !result.signaled && result.status == 0)
+	if (backend_result_is_good(&result))
 		removal = GONE;
 	else if (strcasestr(result.err, "no such container"))
 		removal = GONE;
@@ -109,16 +40,17 @@ int docker_remove(const struct docker_cli *cli, const char *container, int64_t t
 		  char error[SANDBOX_ERROR_SIZE])
 {
 	const struct timespec pause = {.tv_nsec = 50 * 1000000};
-	int64_t deadline = now_ms() + timeout_ms;
-	struct docker_command command;
+	int64_t deadline = backend_now_ms() + timeout_ms;
+	struct backend_command command;
 	enum removal removal;
 
-	docker_command_init(&command);
+	backend_command_init(&command);
 	command.failed = docker_args_remove(cli, container, &command.sink, error) != 0;
-	while ((removal = remove_once(cli, &command, deadline - now_ms(), error)) == GOING &&
-	       now_ms() < deadline)
+	while ((removal = remove_once(cli, &command, deadline - backend_now_ms(), error)) ==
+		       GOING &&
+	       backend_now_ms() < deadline)
 		nanosleep(&pause, NULL);
-	docker_command_free(&command);
+	backend_command_free(&command);
 	return removal == GONE ? 0 : -EIO;
 }
 
@@ -128,31 +60,19 @@ struct docker_probe docker_probe_begin(const struct docker_cli *cli,
 				       const struct docker_place *place, int64_t timeout_ms,
 				       const struct sandbox_probe_sink *sink)
 {
-	return (struct docker_probe){cli, place, sink, now_ms() + timeout_ms};
+	return (struct docker_probe){cli, place, sink, backend_now_ms() + timeout_ms};
 }
 
 int64_t docker_probe_left_ms(const struct docker_probe *probe)
 {
-	return probe->deadline_ms - now_ms();
-}
-
-void docker_probe_report(const struct docker_probe *probe, uint32_t status, const char *remedy,
-			 const char *format, ...)
-{
-	char what[SANDBOX_ERROR_SIZE];
-	va_list values;
-
-	va_start(values, format);
-	vsnprintf(what, sizeof(what), format, values);
-	va_end(values);
-	probe->sink->finding(probe->sink, status, what, remedy);
+	return probe->deadline_ms - backend_now_ms();
 }
 
 void docker_probe_report_failure(const struct docker_probe *probe,
 				 const struct docker_failure *failure, bool tolerable)
 {
-	docker_probe_report(probe, tolerable ? SANDBOX_PROBE_WARNING : SANDBOX_PROBE_FAILED,
-			    failure->advice, "%s", failure->what);
+	backend_report(probe->sink, tolerable ? SANDBOX_PROBE_WARNING : SANDBOX_PROBE_FAILED,
+		       failure->advice, "%s", failure->what);
 }
 
 /* What a finished command's result says, put as classify would get it. */
@@ -188,7 +108,7 @@ static void judge_result(const struct docker_probe *probe,
 	}
 }
 
-bool docker_probe_run(const struct docker_probe *probe, const struct docker_command *command,
+bool docker_probe_run(const struct docker_probe *probe, const struct backend_command *command,
 		      struct docker_failure *failure, int *status)
 {
 	const struct sandbox_host *table = probe->cli->table;
@@ -198,13 +118,14 @@ bool docker_probe_run(const struct docker_probe *probe, const struct docker_comm
 
 	*failure = (struct docker_failure){0};
 	*status = -1;
-	if (docker_command_run(probe->cli, command, docker_probe_left_ms(probe), &result, error)) {
+	if (backend_command_run(probe->cli->table, command, docker_probe_left_ms(probe), &result,
+				error)) {
 		snprintf(failure->what, sizeof(failure->what), "%.600s", error);
 		snprintf(failure->advice, sizeof(failure->advice),
 			 "install the docker CLI, or set docker_path");
 		return false;
 	}
-	well = !result.timed_out && !result.signaled && result.status == 0;
+	well = backend_result_is_good(&result);
 	if (!well)
 		judge_result(probe, &result, failure);
 	if (!result.timed_out && !result.signaled)
@@ -218,51 +139,52 @@ static char *cli_version(const struct docker_probe *probe)
 {
 	const struct sandbox_host *table = probe->cli->table;
 	struct sandbox_command_result result;
-	struct docker_command command;
+	struct backend_command command;
 	char error[SANDBOX_ERROR_SIZE] = "";
 	char *version = NULL;
 
-	docker_command_init(&command);
+	backend_command_init(&command);
 	command.sink.arg(&command.sink, probe->cli->path);
 	command.sink.arg(&command.sink, "--version");
-	if (docker_command_run(probe->cli, &command, docker_probe_left_ms(probe), &result, error)) {
-		docker_probe_report(probe, SANDBOX_PROBE_FAILED,
-				    "install the docker CLI, or set docker_path", "%s", error);
+	if (backend_command_run(probe->cli->table, &command, docker_probe_left_ms(probe), &result,
+				error)) {
+		backend_report(probe->sink, SANDBOX_PROBE_FAILED,
+			       "install the docker CLI, or set docker_path", "%s", error);
 	} else {
-		if (!result.timed_out && !result.signaled && result.status == 0)
+		if (backend_result_is_good(&result))
 			version = strndup(result.out, strcspn(result.out, "\r\n"));
 		if (!version)
-			docker_probe_report(probe, SANDBOX_PROBE_FAILED,
-					    "set docker_path to a docker CLI",
-					    "\"%s --version\" fails", probe->cli->path);
+			backend_report(probe->sink, SANDBOX_PROBE_FAILED,
+				       "set docker_path to a docker CLI", "\"%s --version\" fails",
+				       probe->cli->path);
 		table->run_done(table, &result);
 	}
-	docker_command_free(&command);
+	backend_command_free(&command);
 	return version;
 }
 
 bool docker_probe_engine(const struct docker_probe *probe)
 {
 	struct docker_failure failure;
-	struct docker_command command;
-	struct docker_args args;
+	struct backend_command command;
+	struct backend_args args;
 	char *version = cli_version(probe);
 	int status;
 	bool answers;
 
 	if (!version)
 		return false;
-	docker_probe_report(probe, SANDBOX_PROBE_OK, NULL, "%s", version);
+	backend_report(probe->sink, SANDBOX_PROBE_OK, NULL, "%s", version);
 	free(version);
-	docker_command_init(&command);
+	backend_command_init(&command);
 	args = docker_args_begin(probe->cli, &command.sink);
-	docker_arg(&args, "ps");
-	docker_arg(&args, "--quiet");
+	backend_arg(&args, "ps");
+	backend_arg(&args, "--quiet");
 	answers = docker_probe_run(probe, &command, &failure, &status);
 	if (answers)
-		docker_probe_report(probe, SANDBOX_PROBE_OK, NULL, "the engine answers");
+		backend_report(probe->sink, SANDBOX_PROBE_OK, NULL, "the engine answers");
 	else
 		docker_probe_report_failure(probe, &failure, false);
-	docker_command_free(&command);
+	backend_command_free(&command);
 	return answers;
 }

@@ -105,18 +105,22 @@ static bool is_decimal(const char *text)
 static int check_limits(const struct docker_run *run, char error[SANDBOX_ERROR_SIZE])
 {
 	if (run->memory && run->memory < MEMORY_LEAST)
-		return docker_refuse(error, "memory: %" PRIu64 " bytes are too few for a "
-				     "container; write 6m or more, or 0 for no limit", run->memory);
+		return backend_refuse(error,
+				      "memory: %" PRIu64 " bytes are too few for a "
+				      "container; write 6m or more, or 0 for no limit",
+				      run->memory);
 	if (run->memory > INT64_MAX || run->pids_limit > INT32_MAX)
-		return docker_refuse(error, "%s: the number is too large; write 0 for no limit",
-				     run->memory > INT64_MAX ? "memory" : "pids_limit");
+		return backend_refuse(error, "%s: the number is too large; write 0 for no limit",
+				      run->memory > INT64_MAX ? "memory" : "pids_limit");
 	if (run->cpus && !is_decimal(run->cpus))
-		return docker_refuse(error, "cpus: \"%s\" is no number of processors; write one "
-				     "such as 1.5", run->cpus);
+		return backend_refuse(error,
+				      "cpus: \"%s\" is no number of processors; write one "
+				      "such as 1.5",
+				      run->cpus);
 	if (strcmp(run->pull, "never") && strcmp(run->pull, "missing") &&
 	    strcmp(run->pull, "always"))
-		return docker_refuse(error, "pull: \"%s\" is none of never, missing and always",
-				     run->pull);
+		return backend_refuse(error, "pull: \"%s\" is none of never, missing and always",
+				      run->pull);
 	return 0;
 }
 
@@ -126,12 +130,15 @@ static int check_mounts(const struct docker_run *run, char error[SANDBOX_ERROR_S
 		const struct sandbox_mount *mount = &run->mounts.v[i];
 
 		if (!docker_text_is_utf8(mount->host_path) || !docker_text_is_utf8(mount->box_path))
-			return docker_refuse(error, "mounts: \"%s\" is not UTF-8, and docker would "
-					     "damage it; rename it", mount->host_path);
+			return backend_refuse(error,
+					      "mounts: \"%s\" is not UTF-8, and docker would "
+					      "damage it; rename it",
+					      mount->host_path);
 		if (!strcmp(mount->box_path, "/"))
-			return docker_refuse(error, "mounts: nothing can be mounted on the "
-					     "container's /; write another path behind \"%s:\"",
-					     mount->host_path);
+			return backend_refuse(error,
+					      "mounts: nothing can be mounted on the "
+					      "container's /; write another path behind \"%s:\"",
+					      mount->host_path);
 	}
 	for (size_t i = 0; i < run->tmpfs.n; i++) {
 		const char *path = run->tmpfs.v[i];
@@ -142,9 +149,10 @@ static int check_mounts(const struct docker_run *run, char error[SANDBOX_ERROR_S
 		if (path[0] != '/' || !docker_text_is_utf8(path) ||
 		    (options && (!options[1] || options[1 + strspn(options + 1,
 			"abcdefghijklmnopqrstuvwxyz0123456789=,")])))
-			return docker_refuse(error,
-					     "tmpfs: \"%s\" is neither PATH nor PATH:OPTION,...; "
-					     "write one such as /tmp:size=64m,exec, or none", path);
+			return backend_refuse(error,
+					      "tmpfs: \"%s\" is neither PATH nor PATH:OPTION,...; "
+					      "write one such as /tmp:size=64m,exec, or none",
+					      path);
 	}
 	return 0;
 }
@@ -154,21 +162,26 @@ static int check_lists(const struct docker_run *run, char error[SANDBOX_ERROR_SI
 	for (size_t i = 0; i < run->cap_add.n; i++)
 		if (run->cap_add.v[i][strspn(run->cap_add.v[i],
 				"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_")])
-			return docker_refuse(error, "cap_add: \"%s\" is no name of a capability; "
-					     "write one such as NET_RAW", run->cap_add.v[i]);
+			return backend_refuse(error,
+					      "cap_add: \"%s\" is no name of a capability; "
+					      "write one such as NET_RAW",
+					      run->cap_add.v[i]);
 	for (size_t i = 0; i < run->devices.n; i++)
 		if (run->devices.v[i][0] != '/' && !strchr(run->devices.v[i], '='))
-			return docker_refuse(error, "devices: \"%s\" is neither a path nor "
-					     "VENDOR/CLASS=NAME; write one such as /dev/fuse",
-					     run->devices.v[i]);
+			return backend_refuse(error,
+					      "devices: \"%s\" is neither a path nor "
+					      "VENDOR/CLASS=NAME; write one such as /dev/fuse",
+					      run->devices.v[i]);
 	for (size_t i = 0; i < run->labels.n; i++) {
 		const char *label = run->labels.v[i];
 
 		if (label[0] == '=' || !strchr(label, '='))
-			return docker_refuse(error, "labels: \"%s\" is no KEY=VALUE", label);
+			return backend_refuse(error, "labels: \"%s\" is no KEY=VALUE", label);
 		if (!strncmp(label, "hookbox.", 8))
-			return docker_refuse(error, "labels: \"%s\": keys that begin with hookbox. "
-					     "are hookbox's own; use another", label);
+			return backend_refuse(error,
+					      "labels: \"%s\": keys that begin with hookbox. "
+					      "are hookbox's own; use another",
+					      label);
 	}
 	return 0;
 }
@@ -191,32 +204,32 @@ static int docker_run_open(void *instance, const struct sandbox_host *host,
 
 /* ---- plan ---- */
 
-static void add_security(struct docker_args *args, const struct docker_run *run)
+static void add_security(struct backend_args *args, const struct docker_run *run)
 {
-	docker_arg(args, "--network=%s", run->network);
-	docker_arg(args, "--cap-drop=ALL");
-	docker_arg_list(args, "--cap-add", &run->cap_add);
+	backend_arg(args, "--network=%s", run->network);
+	backend_arg(args, "--cap-drop=ALL");
+	backend_arg_list(args, "--cap-add", &run->cap_add);
 	if (!run->new_privileges)
-		docker_arg(args, "--security-opt=no-new-privileges");
+		backend_arg(args, "--security-opt=no-new-privileges");
 	if (run->user)
-		docker_arg(args, "--user=%s", run->user);
+		backend_arg(args, "--user=%s", run->user);
 }
 
-static void add_resources(struct docker_args *args, const struct docker_run *run)
+static void add_resources(struct backend_args *args, const struct docker_run *run)
 {
 	if (run->memory) {
-		docker_arg(args, "--memory=%" PRIu64, run->memory);
-		docker_arg(args, "--memory-swap=%" PRIu64, run->memory);
+		backend_arg(args, "--memory=%" PRIu64, run->memory);
+		backend_arg(args, "--memory-swap=%" PRIu64, run->memory);
 	}
 	if (run->pids_limit)
-		docker_arg(args, "--pids-limit=%" PRIu64, run->pids_limit);
+		backend_arg(args, "--pids-limit=%" PRIu64, run->pids_limit);
 	if (run->cpus)
-		docker_arg(args, "--cpus=%s", run->cpus);
-	docker_arg_list(args, "--device", &run->devices);
+		backend_arg(args, "--cpus=%s", run->cpus);
+	backend_arg_list(args, "--device", &run->devices);
 	if (run->gpus)
-		docker_arg(args, "--gpus=%s", run->gpus);
+		backend_arg(args, "--gpus=%s", run->gpus);
 	if (run->runtime)
-		docker_arg(args, "--runtime=%s", run->runtime);
+		backend_arg(args, "--runtime=%s", run->runtime);
 }
 
 /* A field of the CSV that --mount takes: quoted, with quotes doubled. */
@@ -238,14 +251,14 @@ static char *csv_field(const char *name, const char *value)
 	return field;
 }
 
-static void add_mount(struct docker_args *args, const struct sandbox_mount *mount)
+static void add_mount(struct backend_args *args, const struct sandbox_mount *mount)
 {
 	char *source = csv_field("source", mount->host_path);
 	char *target = csv_field("target", mount->box_path);
 
 	if (source && target)
-		docker_arg(args, "--mount=type=bind,%s,%s%s", source, target,
-			   mount->read_only ? ",readonly" : "");
+		backend_arg(args, "--mount=type=bind,%s,%s%s", source, target,
+			    mount->read_only ? ",readonly" : "");
 	else
 		args->failed = true;
 	free(source);
@@ -262,18 +275,18 @@ static bool has_mount_at(const struct sandbox_mount_list *mounts, const char *pa
 }
 
 /* A mount at the place of a tmpfs is what was asked for more exactly. */
-static void add_files(struct docker_args *args, const struct docker_run *run,
+static void add_files(struct backend_args *args, const struct docker_run *run,
 		      const struct sandbox_mount_list *more)
 {
 	if (run->read_only)
-		docker_arg(args, "--read-only");
+		backend_arg(args, "--read-only");
 	for (size_t i = 0; i < run->tmpfs.n; i++) {
 		const char *tmpfs = run->tmpfs.v[i];
 		size_t length = strcspn(tmpfs, ":");
 
 		if (tmpfs[0] == '/' && !has_mount_at(&run->mounts, tmpfs, length) &&
 		    !has_mount_at(more, tmpfs, length))
-			docker_arg(args, "--tmpfs=%s", tmpfs);
+			backend_arg(args, "--tmpfs=%s", tmpfs);
 	}
 	for (size_t i = 0; i < run->mounts.n; i++)
 		add_mount(args, &run->mounts.v[i]);
@@ -281,34 +294,34 @@ static void add_files(struct docker_args *args, const struct docker_run *run,
 		add_mount(args, &more->v[i]);
 }
 
-static void add_identity(struct docker_args *args, const struct docker_run *run,
+static void add_identity(struct backend_args *args, const struct docker_run *run,
 			 const struct sandbox_plan_request *request)
 {
-	docker_arg(args, "--name=" NAME_PREFIX "%s", request->call_id);
+	backend_arg(args, "--name=" NAME_PREFIX "%s", request->call_id);
 	for (const char *const *label = request->labels; *label; label++)
-		docker_arg(args, "--label=%s", *label);
-	docker_arg_list(args, "--label", &run->labels);
+		backend_arg(args, "--label=%s", *label);
+	backend_arg_list(args, "--label", &run->labels);
 }
 
 static int docker_run_plan(const void *instance, const struct sandbox_plan_request *request,
 			   const struct sandbox_plan_sink *sink, char error[SANDBOX_ERROR_SIZE])
 {
 	const struct docker_run *run = instance;
-	struct docker_args args = docker_args_begin(&run->cli, sink);
+	struct backend_args args = docker_args_begin(&run->cli, sink);
 	int code;
 
-	docker_arg(&args, "run");
-	docker_arg(&args, "--rm");
-	docker_arg(&args, "--interactive");
+	backend_arg(&args, "run");
+	backend_arg(&args, "--rm");
+	backend_arg(&args, "--interactive");
 	if (request->tty)
-		docker_arg(&args, "--tty");
+		backend_arg(&args, "--tty");
 	add_identity(&args, run, request);
-	docker_arg(&args, "--log-driver=none");
+	backend_arg(&args, "--log-driver=none");
 	/* podman's rm --force asks first, and waits that long. */
-	docker_arg(&args, "--stop-timeout=0");
-	docker_arg(&args, "--pull=%s", run->pull);
+	backend_arg(&args, "--stop-timeout=0");
+	backend_arg(&args, "--pull=%s", run->pull);
 	if (run->init)
-		docker_arg(&args, "--init");
+		backend_arg(&args, "--init");
 	add_security(&args, run);
 	add_resources(&args, run);
 	add_files(&args, run, &request->mounts);
@@ -316,14 +329,14 @@ static int docker_run_plan(const void *instance, const struct sandbox_plan_reque
 	if (code)
 		return code;
 	/* The image's entrypoint would be run with the command as its arguments. */
-	docker_arg(&args, "--entrypoint=");
+	backend_arg(&args, "--entrypoint=");
 	for (size_t i = 0; i < run->extra_args.n; i++)
-		docker_arg(&args, "%s", run->extra_args.v[i]);
-	docker_arg(&args, "--");
-	docker_arg(&args, "%s", run->image);
+		backend_arg(&args, "%s", run->extra_args.v[i]);
+	backend_arg(&args, "--");
+	backend_arg(&args, "%s", run->image);
 	for (const char *const *arg = request->argv; *arg; arg++)
-		docker_arg(&args, "%s", *arg);
-	return docker_args_end(&args, error);
+		backend_arg(&args, "%s", *arg);
+	return backend_args_end(&args, error);
 }
 
 /* ---- classify, plan_end ---- */
@@ -346,18 +359,18 @@ static int docker_run_plan_end(const void *instance, const struct sandbox_end_re
 {
 	const struct docker_run *run = instance;
 	char name[sizeof(NAME_PREFIX) + 64];
-	struct docker_args args;
+	struct backend_args args;
 
 	snprintf(name, sizeof(name), NAME_PREFIX "%s", request->call_id);
 	if (request->step == SANDBOX_END_KILL)
 		return docker_args_remove(&run->cli, name, sink, error);
 	args = docker_args_begin(&run->cli, sink);
-	docker_arg(&args, "ps");
-	docker_arg(&args, "--all");
-	docker_arg(&args, "--quiet");
-	docker_arg(&args, "--no-trunc");
-	docker_arg(&args, "--filter=name=^/?%s$", name);
-	return docker_args_end(&args, error);
+	backend_arg(&args, "ps");
+	backend_arg(&args, "--all");
+	backend_arg(&args, "--quiet");
+	backend_arg(&args, "--no-trunc");
+	backend_arg(&args, "--filter=name=^/?%s$", name);
+	return backend_args_end(&args, error);
 }
 
 /* ---- sandbox.box/1 ---- */
@@ -410,25 +423,26 @@ static int docker_run_list(void *instance, const struct sandbox_box_request *req
 {
 	const struct docker_run *run = instance;
 	struct sandbox_command_result result;
-	struct docker_command command;
-	struct docker_args args;
+	struct backend_command command;
+	struct backend_args args;
 	int code;
 
-	docker_command_init(&command);
+	backend_command_init(&command);
 	args = docker_args_begin(&run->cli, &command.sink);
-	docker_arg(&args, "ps");
-	docker_arg(&args, "--all");
-	docker_arg(&args, "--no-trunc");
-	docker_arg(&args, "--filter=label=hookbox.owner");
-	docker_arg(&args, "--format={{.ID}} {{.Labels}}");
-	code = docker_args_end(&args, error);
+	backend_arg(&args, "ps");
+	backend_arg(&args, "--all");
+	backend_arg(&args, "--no-trunc");
+	backend_arg(&args, "--filter=label=hookbox.owner");
+	backend_arg(&args, "--format={{.ID}} {{.Labels}}");
+	code = backend_args_end(&args, error);
 	if (!code)
-		code = docker_command_run(&run->cli, &command, request->timeout_ms, &result, error);
+		code = backend_command_run(run->cli.table, &command, request->timeout_ms, &result,
+					   error);
 	if (!code) {
 		code = take_list(run, &result, sink, error);
 		run->cli.table->run_done(run->cli.table, &result);
 	}
-	docker_command_free(&command);
+	backend_command_free(&command);
 	return code;
 }
 
@@ -445,30 +459,30 @@ static int docker_run_stop(void *instance, const struct sandbox_box_request *req
 static bool probe_image(const struct docker_probe *probe, const struct docker_run *run)
 {
 	struct docker_failure failure;
-	struct docker_command command;
-	struct docker_args args;
+	struct backend_command command;
+	struct backend_args args;
 	bool there;
 	int status;
 
-	docker_command_init(&command);
+	backend_command_init(&command);
 	args = docker_args_begin(&run->cli, &command.sink);
-	docker_arg(&args, "image");
-	docker_arg(&args, "inspect");
-	docker_arg(&args, "--format={{.Id}}");
-	docker_arg(&args, "--");
-	docker_arg(&args, "%s", run->image);
+	backend_arg(&args, "image");
+	backend_arg(&args, "inspect");
+	backend_arg(&args, "--format={{.Id}}");
+	backend_arg(&args, "--");
+	backend_arg(&args, "%s", run->image);
 	there = docker_probe_run(probe, &command, &failure, &status);
 	if (there)
-		docker_probe_report(probe, SANDBOX_PROBE_OK, NULL,
-				    "the image %s is there", run->image);
+		backend_report(probe->sink, SANDBOX_PROBE_OK, NULL, "the image %s is there",
+			       run->image);
 	else if (strcmp(run->pull, "never"))
-		docker_probe_report(probe, SANDBOX_PROBE_WARNING,
-				    "the first call has to wait until it is pulled; pull it now to "
-				    "save that",
-				    "the image %s is not there yet", run->image);
+		backend_report(probe->sink, SANDBOX_PROBE_WARNING,
+			       "the first call has to wait until it is pulled; pull it now to "
+			       "save that",
+			       "the image %s is not there yet", run->image);
 	else
 		docker_probe_report_failure(probe, &failure, false);
-	docker_command_free(&command);
+	backend_command_free(&command);
 	return there;
 }
 
@@ -476,37 +490,30 @@ static bool probe_image(const struct docker_probe *probe, const struct docker_ru
 static void probe_call(const struct docker_probe *probe, const struct docker_run *run)
 {
 	static const char *const argv[] = {"sh", "-c", ":", NULL};
-	static const char *const none[] = {NULL};
 	struct docker_failure failure;
-	struct docker_command command;
+	struct backend_command command;
 	char error[SANDBOX_ERROR_SIZE] = "";
 	char call_id[48], name[64];
 	struct timespec now;
 	int status;
-	struct sandbox_plan_request request = {
-		.size = sizeof(request),
-		.purpose = SANDBOX_PURPOSE_CALL,
-		.call_id = call_id,
-		.argv = argv,
-		.env = none,
-		.labels = none,
-	};
+	struct sandbox_plan_request request = backend_probe_request(argv, NULL);
 
+	request.call_id = call_id;
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	snprintf(call_id, sizeof(call_id), "probe-%x-%" PRIx64, (unsigned int)getpid(),
 		 (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec);
 	snprintf(name, sizeof(name), NAME_PREFIX "%s", call_id);
-	docker_command_init(&command);
+	backend_command_init(&command);
 	command.failed = docker_run_plan(run, &request, &command.sink, error) != 0;
 	if (docker_probe_run(probe, &command, &failure, &status)) {
-		docker_probe_report(probe, SANDBOX_PROBE_OK, NULL,
-				    "a container with these settings starts, and has sh");
+		backend_report(probe->sink, SANDBOX_PROBE_OK, NULL,
+			       "a container with these settings starts, and has sh");
 	} else {
 		/* Without sh, calls still run where the sandbox says shell = none. */
 		docker_probe_report_failure(probe, &failure, failure.error_number == ENOENT);
 		docker_remove(&run->cli, name, docker_probe_left_ms(probe) + 5000, error);
 	}
-	docker_command_free(&command);
+	backend_command_free(&command);
 }
 
 static void docker_run_probe(void *instance, int64_t timeout_ms,

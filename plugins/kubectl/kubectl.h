@@ -9,9 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "hookbox/sandbox_plugin.h"
-
-#define N_ELEMENTS(array) (sizeof(array) / sizeof((array)[0]))
+#include "../common/backend.h"
 
 struct kubectl_exec {
 	const char *pod;
@@ -28,18 +26,11 @@ struct kubectl_exec {
 
 /* ---- Planning (kubectl_exec.c) ---- */
 
-struct kubectl_args {
-	const struct sandbox_plan_sink *sink;
-	bool failed;		/* memory ran out: the plan is not whole */
-};
-
 /* kubectl and the options that say which cluster, who, and which namespace. */
-struct kubectl_args kubectl_args_begin(const struct kubectl_exec *exec,
+struct backend_args kubectl_args_begin(const struct kubectl_exec *exec,
 				       const struct sandbox_plan_sink *sink);
-void kubectl_arg(struct kubectl_args *args, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
 /* The bound on a request that is no stream. */
-void kubectl_arg_timeout(struct kubectl_args *args, const struct kubectl_exec *exec);
+void kubectl_arg_timeout(struct backend_args *args, const struct kubectl_exec *exec);
 int kubectl_plan(const void *instance, const struct sandbox_plan_request *request,
 		 const struct sandbox_plan_sink *sink, char error[SANDBOX_ERROR_SIZE]);
 /* A name as Kubernetes has them for pods: DNS-1123, so none can be taken for an option. */
@@ -61,21 +52,11 @@ void kubectl_classify(const void *instance, const struct sandbox_process_end *en
 
 /* ---- Asking the cluster (kubectl_pod.c), all [any, blocking] ---- */
 
-/* A command for the host's run(): its sink collects what a plan says. */
-struct kubectl_command {
-	struct sandbox_plan_sink sink;
-	char **argv;		/* NULL-terminated */
-	size_t n;
-	bool failed;
-};
-
-void kubectl_command_init(struct kubectl_command *command);
-void kubectl_command_free(struct kubectl_command *command);
 /*
  * Runs it: true when it exited with 0; else `failure` says why. `result` is to be given to
  * run_done() in both cases.
  */
-bool kubectl_command_run(const struct kubectl_exec *exec, const struct kubectl_command *command,
+bool kubectl_command_run(const struct kubectl_exec *exec, const struct backend_command *command,
 			 int64_t timeout_ms, struct sandbox_command_result *result,
 			 struct kubectl_failure *failure);
 int kubectl_find(void *instance, const struct sandbox_box_request *request,

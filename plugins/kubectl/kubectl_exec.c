@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* kubectl_exec: every call in a container of a pod that runs already, and goes on running. */
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,19 +38,6 @@ static const struct sandbox_param params[] = {
 
 /* ---- Settings ---- */
 
-static int refuse(char error[SANDBOX_ERROR_SIZE], const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
-
-static int refuse(char error[SANDBOX_ERROR_SIZE], const char *format, ...)
-{
-	va_list values;
-
-	va_start(values, format);
-	vsnprintf(error, SANDBOX_ERROR_SIZE, format, values);
-	va_end(values);
-	return -EINVAL;
-}
-
 static bool is_alphanumeric(char c)
 {
 	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
@@ -79,8 +65,10 @@ static int check_name(const char *key, const char *name, size_t max, bool dots,
 {
 	if (!name || kubectl_name_is_valid(name, max, dots))
 		return 0;
-	return refuse(error, "%s = \"%.80s\" is no name that Kubernetes has: write small letters, "
-		      "digits and -%s, at most %zu", key, name, dots ? " and ." : "", max);
+	return backend_refuse(error,
+			      "%s = \"%.80s\" is no name that Kubernetes has: write small letters, "
+			      "digits and -%s, at most %zu",
+			      key, name, dots ? " and ." : "", max);
 }
 
 static int check_pod(const struct kubectl_exec *exec, char error[SANDBOX_ERROR_SIZE])
@@ -89,23 +77,17 @@ static int check_pod(const struct kubectl_exec *exec, char error[SANDBOX_ERROR_S
 		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./=!, ()";
 
 	if (!exec->pod == !exec->selector)
-		return refuse(error, exec->pod ? "pod and selector both name a pod; keep one of them" :
-			      "set pod = NAME, or selector = KEY=VALUE to find a ready pod by its "
-			      "labels");
+		return backend_refuse(
+			error, exec->pod ? "pod and selector both name a pod; keep one of them"
+					 : "set pod = NAME, or selector = KEY=VALUE to find a "
+					   "ready pod by its "
+					   "labels");
 	if (exec->selector && (!*exec->selector || exec->selector[strspn(exec->selector, allowed)]))
-		return refuse(error, "selector = \"%.80s\" is no label selector; write KEY=VALUE, "
-			      "several with commas between them", exec->selector);
+		return backend_refuse(error,
+				      "selector = \"%.80s\" is no label selector; write KEY=VALUE, "
+				      "several with commas between them",
+				      exec->selector);
 	return 0;
-}
-
-static bool option_is(const char *arg, const char *const *names)
-{
-	size_t length = strcspn(arg + 2, "=");
-
-	for (; *names; names++)
-		if (strlen(*names) == length && !strncmp(arg + 2, *names, length))
-			return true;
-	return false;
 }
 
 static int check_extra_args(const struct sandbox_list *extra_args, char error[SANDBOX_ERROR_SIZE])
@@ -120,20 +102,26 @@ static int check_extra_args(const struct sandbox_list *extra_args, char error[SA
 
 	for (size_t i = 0; i < extra_args->n; i++) {
 		const char *arg = extra_args->v[i];
+		int code = backend_check_option(arg, error);
 
-		if (strncmp(arg, "--", 2) || !arg[2] || arg[2] == '=')
-			return refuse(error, "extra_args: \"%s\" is no long option; write each as "
-				      "one item --option or --option=value", arg);
-		if (option_is(arg, secret))
-			return refuse(error, "extra_args: \"--%.*s\" shows the secret to every user "
-				      "of the machine; put it into the kubeconfig",
-				      (int)strcspn(arg + 2, "="), arg + 2);
-		if (option_is(arg, own))
-			return refuse(error, "extra_args: \"%s\" has a key of its own; set %.*s = "
-				      "instead", arg, (int)strcspn(arg + 2, "="), arg + 2);
-		if (option_is(arg, harmful))
-			return refuse(error, "extra_args: \"%s\" would break how hookbox runs a "
-				      "call; remove it", arg);
+		if (code)
+			return code;
+		if (backend_option_is(arg, secret))
+			return backend_refuse(
+				error,
+				"extra_args: \"--%.*s\" shows the secret to every user "
+				"of the machine; put it into the kubeconfig",
+				(int)strcspn(arg + 2, "="), arg + 2);
+		if (backend_option_is(arg, own))
+			return backend_refuse(error,
+					      "extra_args: \"%s\" has a key of its own; set %.*s = "
+					      "instead",
+					      arg, (int)strcspn(arg + 2, "="), arg + 2);
+		if (backend_option_is(arg, harmful))
+			return backend_refuse(error,
+					      "extra_args: \"%s\" would break how hookbox runs a "
+					      "call; remove it",
+					      arg);
 	}
 	return 0;
 }
@@ -152,49 +140,31 @@ static int kubectl_open(void *instance, const struct sandbox_host *host,
 	if (!code)
 		code = check_name("container", exec->container, LABEL_MAX_LENGTH, false, error);
 	if (!code && exec->request_timeout <= 0)
-		code = refuse(error, "request_timeout must be more than 0");
+		code = backend_refuse(error, "request_timeout must be more than 0");
 	return code ? code : check_extra_args(&exec->extra_args, error);
 }
 
 /* ---- plan ---- */
 
-void kubectl_arg(struct kubectl_args *args, const char *format, ...)
-{
-	va_list values;
-	char *arg;
-	int length;
-
-	va_start(values, format);
-	length = vasprintf(&arg, format, values);
-	va_end(values);
-	if (length < 0) {
-		args->failed = true;
-		return;
-	}
-	args->sink->arg(args->sink, arg);
-	free(arg);
-}
-
-struct kubectl_args kubectl_args_begin(const struct kubectl_exec *exec,
+struct backend_args kubectl_args_begin(const struct kubectl_exec *exec,
 				       const struct sandbox_plan_sink *sink)
 {
-	struct kubectl_args args = {.sink = sink};
+	struct backend_args args = {.sink = sink};
 
-	kubectl_arg(&args, "%s", exec->kubectl_path);
+	backend_arg(&args, "%s", exec->kubectl_path);
 	if (exec->kubeconfig)
-		kubectl_arg(&args, "--kubeconfig=%s", exec->kubeconfig);
+		backend_arg(&args, "--kubeconfig=%s", exec->kubeconfig);
 	if (exec->context)
-		kubectl_arg(&args, "--context=%s", exec->context);
+		backend_arg(&args, "--context=%s", exec->context);
 	if (exec->namespace)
-		kubectl_arg(&args, "--namespace=%s", exec->namespace);
-	for (size_t i = 0; i < exec->extra_args.n; i++)
-		kubectl_arg(&args, "%s", exec->extra_args.v[i]);
+		backend_arg(&args, "--namespace=%s", exec->namespace);
+	backend_arg_items(&args, &exec->extra_args);
 	return args;
 }
 
-void kubectl_arg_timeout(struct kubectl_args *args, const struct kubectl_exec *exec)
+void kubectl_arg_timeout(struct backend_args *args, const struct kubectl_exec *exec)
 {
-	kubectl_arg(args, "--request-timeout=%lldms", (long long)exec->request_timeout);
+	backend_arg(args, "--request-timeout=%lldms", (long long)exec->request_timeout);
 }
 
 int kubectl_plan(const void *instance, const struct sandbox_plan_request *request,
@@ -202,29 +172,27 @@ int kubectl_plan(const void *instance, const struct sandbox_plan_request *reques
 {
 	const struct kubectl_exec *exec = instance;
 	const char *pod = exec->pod ? exec->pod : request->box_id;
-	struct kubectl_args args;
+	struct backend_args args;
 
 	if (*request->env || request->cwd)
-		return refuse(error, "kubectl_exec needs a shell in the pod for env and workdir; "
-			      "remove shell = none, or these");
+		return backend_refuse(error,
+				      "kubectl_exec needs a shell in the pod for env and workdir; "
+				      "remove shell = none, or these");
 	if (!pod)
-		return refuse(error, "no pod has been found by the selector \"%s\"",
-			      exec->selector);
+		return backend_refuse(error, "no pod has been found by the selector \"%s\"",
+				      exec->selector);
 	args = kubectl_args_begin(exec, sink);
-	kubectl_arg(&args, "exec");
-	kubectl_arg(&args, "--stdin");
+	backend_arg(&args, "exec");
+	backend_arg(&args, "--stdin");
 	if (request->tty)
-		kubectl_arg(&args, "--tty");
+		backend_arg(&args, "--tty");
 	if (exec->container)
-		kubectl_arg(&args, "--container=%s", exec->container);
-	kubectl_arg(&args, "%s", pod);
-	kubectl_arg(&args, "--");
+		backend_arg(&args, "--container=%s", exec->container);
+	backend_arg(&args, "%s", pod);
+	backend_arg(&args, "--");
 	for (const char *const *arg = request->argv; *arg; arg++)
-		kubectl_arg(&args, "%s", *arg);
-	if (!args.failed)
-		return 0;
-	snprintf(error, SANDBOX_ERROR_SIZE, "out of memory");
-	return -ENOMEM;
+		backend_arg(&args, "%s", *arg);
+	return backend_args_end(&args, error);
 }
 
 static const void *kubectl_extension(const char *id)

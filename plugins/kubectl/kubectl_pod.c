@@ -9,40 +9,6 @@
 
 /* ---- Commands ---- */
 
-static void command_arg(const struct sandbox_plan_sink *sink, const char *arg)
-{
-	struct kubectl_command *command = sink->host_data;
-	char **argv = realloc(command->argv, (command->n + 2) * sizeof(*argv));
-
-	if (argv) {
-		command->argv = argv;
-		argv[command->n] = strdup(arg);
-		argv[command->n + 1] = NULL;
-	}
-	if (!argv || !argv[command->n])
-		command->failed = true;
-	else
-		command->n++;
-}
-
-void kubectl_command_init(struct kubectl_command *command)
-{
-	*command = (struct kubectl_command){
-		.sink = {
-			.size = sizeof(command->sink),
-			.host_data = command,
-			.arg = command_arg,
-		},
-	};
-}
-
-void kubectl_command_free(struct kubectl_command *command)
-{
-	for (size_t i = 0; i < command->n; i++)
-		free(command->argv[i]);
-	free(command->argv);
-}
-
 static void fail(struct kubectl_failure *failure, const char *what, const char *advice)
 {
 	failure->end = SANDBOX_END_NOT_STARTED;
@@ -50,21 +16,14 @@ static void fail(struct kubectl_failure *failure, const char *what, const char *
 	snprintf(failure->what, sizeof(failure->what), "%.600s", what);
 }
 
-bool kubectl_command_run(const struct kubectl_exec *exec, const struct kubectl_command *command,
+bool kubectl_command_run(const struct kubectl_exec *exec, const struct backend_command *command,
 			 int64_t timeout_ms, struct sandbox_command_result *result,
 			 struct kubectl_failure *failure)
 {
-	const struct sandbox_command request = {
-		.size = sizeof(request),
-		.argv = (const char *const *)command->argv,
-		.timeout_ms = timeout_ms > 0 ? timeout_ms : 1,
-		.output_limit = 1024 * 1024,
-	};
-	char error[SANDBOX_ERROR_SIZE] = "out of memory";
+	char error[SANDBOX_ERROR_SIZE];
 
-	*result = (struct sandbox_command_result){.size = sizeof(*result)};
 	*failure = (struct kubectl_failure){0};
-	if (command->failed || exec->host->run(exec->host, &request, result, error)) {
+	if (backend_command_run(exec->host, command, timeout_ms, result, error)) {
 		fail(failure, error, "install kubectl, or set kubectl_path");
 		return false;
 	}
@@ -118,9 +77,9 @@ int kubectl_find(void *instance, const struct sandbox_box_request *request,
 {
 	const struct kubectl_exec *exec = instance;
 	struct sandbox_command_result result;
-	struct kubectl_command command;
+	struct backend_command command;
 	struct kubectl_failure failure;
-	struct kubectl_args args;
+	struct backend_args args;
 	size_t seen;
 	int code = 0;
 
@@ -128,13 +87,13 @@ int kubectl_find(void *instance, const struct sandbox_box_request *request,
 		id->text(id, exec->pod);
 		return 0;
 	}
-	kubectl_command_init(&command);
+	backend_command_init(&command);
 	args = kubectl_args_begin(exec, &command.sink);
 	kubectl_arg_timeout(&args, exec);
-	kubectl_arg(&args, "get");
-	kubectl_arg(&args, "pods");
-	kubectl_arg(&args, "--selector=%s", exec->selector);
-	kubectl_arg(&args, "%s", pod_lines);
+	backend_arg(&args, "get");
+	backend_arg(&args, "pods");
+	backend_arg(&args, "--selector=%s", exec->selector);
+	backend_arg(&args, "%s", pod_lines);
 	command.failed |= args.failed;
 	if (!kubectl_command_run(exec, &command, request->timeout_ms, &result, &failure)) {
 		snprintf(error, SANDBOX_ERROR_SIZE, "%s; %s", failure.what, failure.advice);
@@ -148,6 +107,6 @@ int kubectl_find(void *instance, const struct sandbox_box_request *request,
 		code = -ENOENT;
 	}
 	exec->host->run_done(exec->host, &result);
-	kubectl_command_free(&command);
+	backend_command_free(&command);
 	return code;
 }

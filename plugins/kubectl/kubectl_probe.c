@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* What `hookbox doctor` asks: kubectl, the cluster, the right to exec, the pod and its shell. */
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "kubectl.h"
 
@@ -16,61 +14,39 @@ struct probe {
 	char text[256];		/* the first line of the last command's output */
 };
 
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-static void report(const struct probe *probe, uint32_t status, const char *remedy,
-		   const char *format, ...) __attribute__((format(printf, 4, 5)));
-
-static void report(const struct probe *probe, uint32_t status, const char *remedy,
-		   const char *format, ...)
-{
-	char what[SANDBOX_ERROR_SIZE];
-	va_list values;
-
-	va_start(values, format);
-	vsnprintf(what, sizeof(what), format, values);
-	va_end(values);
-	probe->sink->finding(probe->sink, status, what, remedy);
-}
-
 /* Runs a command to its end and frees it; a failure is reported. */
-static bool take_step(struct probe *probe, struct kubectl_command *command)
+static bool take_step(struct probe *probe, struct backend_command *command)
 {
 	struct sandbox_command_result result;
 	struct kubectl_failure failure;
-	bool well = kubectl_command_run(probe->exec, command, probe->deadline_ms - now_ms(),
+	bool well = kubectl_command_run(probe->exec, command, probe->deadline_ms - backend_now_ms(),
 					&result, &failure);
 
 	if (well)
 		snprintf(probe->text, sizeof(probe->text), "%.*s",
 			 (int)strcspn(result.out, "\r\n"), result.out);
 	else if (!strncmp(result.out ? result.out : "", "no", 2))
-		report(probe, SANDBOX_PROBE_FAILED,
-		       "grant it the right to create pods/exec in the namespace",
-		       "the kubeconfig's account may not exec into pods");
+		backend_report(probe->sink, SANDBOX_PROBE_FAILED,
+			       "grant it the right to create pods/exec in the namespace",
+			       "the kubeconfig's account may not exec into pods");
 	else
-		report(probe, SANDBOX_PROBE_FAILED, failure.advice, "%s", failure.what);
+		backend_report(probe->sink, SANDBOX_PROBE_FAILED, failure.advice, "%s",
+			       failure.what);
 	probe->exec->host->run_done(probe->exec->host, &result);
-	kubectl_command_free(command);
+	backend_command_free(command);
 	return well;
 }
 
 static bool ask(struct probe *probe, const char *const *words)
 {
-	struct kubectl_command command;
-	struct kubectl_args args;
+	struct backend_command command;
+	struct backend_args args;
 
-	kubectl_command_init(&command);
+	backend_command_init(&command);
 	args = kubectl_args_begin(probe->exec, &command.sink);
 	kubectl_arg_timeout(&args, probe->exec);
 	for (; *words; words++)
-		kubectl_arg(&args, "%s", *words);
+		backend_arg(&args, "%s", *words);
 	command.failed |= args.failed;
 	return take_step(probe, &command);
 }
@@ -80,15 +56,11 @@ static bool enter(struct probe *probe, const char *pod)
 {
 	static const char *const argv[] = {"sh", "-c", "command -v grep >/dev/null && "
 					   "[ -r /proc/self/environ ] || echo bare", NULL};
-	static const char *const none[] = {NULL};
-	const struct sandbox_plan_request request = {
-		.size = sizeof(request), .purpose = SANDBOX_PURPOSE_CALL, .call_id = "probe",
-		.box_id = pod, .argv = argv, .env = none, .labels = none,
-	};
+	const struct sandbox_plan_request request = backend_probe_request(argv, pod);
 	char error[SANDBOX_ERROR_SIZE] = "";
-	struct kubectl_command command;
+	struct backend_command command;
 
-	kubectl_command_init(&command);
+	backend_command_init(&command);
 	command.failed |= kubectl_plan(probe->exec, &request, &command.sink, error) != 0;
 	return take_step(probe, &command);
 }
@@ -103,7 +75,7 @@ static bool find(struct probe *probe, char pod[254])
 	const struct sandbox_text_sink id = {
 		.size = sizeof(id), .host_data = pod, .text = keep_text,
 	};
-	const int64_t left = probe->deadline_ms - now_ms();
+	const int64_t left = probe->deadline_ms - backend_now_ms();
 	const struct sandbox_box_request request = {
 		.size = sizeof(request), .timeout_ms = left > 0 ? left : 1,
 	};
@@ -111,14 +83,16 @@ static bool find(struct probe *probe, char pod[254])
 
 	if (!kubectl_find(probe->exec, &request, &id, error))
 		return true;
-	report(probe, SANDBOX_PROBE_FAILED, NULL, "%s", error);
+	backend_report(probe->sink, SANDBOX_PROBE_FAILED, NULL, "%s", error);
 	return false;
 }
 
 void kubectl_probe(void *instance, int64_t timeout_ms, const struct sandbox_probe_sink *sink)
 {
 	struct probe probe = {
-		.exec = instance, .sink = sink, .deadline_ms = now_ms() + timeout_ms,
+		.exec = instance,
+		.sink = sink,
+		.deadline_ms = backend_now_ms() + timeout_ms,
 	};
 	static const char *const version[] = {"version", "--client", "--output=yaml", NULL};
 	static const char *const right[] = {"auth", "can-i", "create", "pods", "--subresource=exec",
@@ -127,17 +101,19 @@ void kubectl_probe(void *instance, int64_t timeout_ms, const struct sandbox_prob
 
 	if (!ask(&probe, version))
 		return;
-	report(&probe, SANDBOX_PROBE_OK, NULL, "kubectl is there");
+	backend_report(probe.sink, SANDBOX_PROBE_OK, NULL, "kubectl is there");
 	if (!ask(&probe, right))
 		return;
-	report(&probe, SANDBOX_PROBE_OK, NULL, "the cluster answers, and lets this account exec");
+	backend_report(probe.sink, SANDBOX_PROBE_OK, NULL,
+		       "the cluster answers, and lets this account exec");
 	if (!find(&probe, pod) || !enter(&probe, pod))
 		return;
 	if (probe.text[0])
-		report(&probe, SANDBOX_PROBE_WARNING,
-		       "install grep there and mount /proc, or what calls leave is not found",
-		       "the pod %s has no grep or no readable /proc", pod);
+		backend_report(
+			probe.sink, SANDBOX_PROBE_WARNING,
+			"install grep there and mount /proc, or what calls leave is not found",
+			"the pod %s has no grep or no readable /proc", pod);
 	else
-		report(&probe, SANDBOX_PROBE_OK, NULL,
-		       "commands start in the pod %s, and it has sh", pod);
+		backend_report(probe.sink, SANDBOX_PROBE_OK, NULL,
+			       "commands start in the pod %s, and it has sh", pod);
 }
