@@ -158,6 +158,38 @@ struct sandbox_plan_request call_request(const struct call *call, uint32_t purpo
 	};
 }
 
+/* ---- What a killed host left ---- */
+
+struct owners {
+	struct sandbox *sandbox;
+	bool unlisted;
+};
+
+/* A backend that does not list boxes for one owner is not asked for each of the others as well:
+ * an engine that hangs would cost a step's time for each. */
+static bool left_by_owner(void *data, const char *owner)
+{
+	struct owners *owners = data;
+
+	return !owners->unlisted && ending_owner(owners->sandbox, owner, &owners->unlisted);
+}
+
+/*
+ * Before the first call, or before the first in a box that was found: what a killed host left there
+ * goes. Under the lock.
+ */
+static int note_use(struct sandbox *sandbox, struct hookbox_error *error)
+{
+	struct owners owners = {.sandbox = sandbox};
+	int code = 0;
+
+	if (!sandbox->noted)
+		code = ledger_use(sandbox->context.ledger, sandbox->name, sandbox->plugin->name,
+				  sandbox->box_id, left_by_owner, &owners, error);
+	sandbox->noted = !code;
+	return code;
+}
+
 /* ---- The box ---- */
 
 struct text_holder {
@@ -172,28 +204,53 @@ static void hold_text(const struct sandbox_text_sink *sink, const char *text)
 	holder->text = strdup(text);
 }
 
+/* How much of the call's time is left for making its box ready. */
+static int64_t box_time_ms(const struct call *call)
+{
+	int64_t left = (call->deadline_us - clock_us()) / 1000;
+
+	return call->timeout_ms < 0 ? BOX_START_MS : left > 0 ? left : 1;
+}
+
+/* Asks the backend for a box; -ENOENT: there is none. */
+static int seek_box(struct sandbox *sandbox, const struct call *call,
+		    const struct sandbox_text_sink *id, char message[SANDBOX_ERROR_SIZE])
+{
+	struct sandbox_box_request request = sandbox_box_request(sandbox, box_time_ms(call));
+	int code = -ENOENT;
+
+	request.labels = strv_view(&call->labels);
+	request.not_box_id = sandbox->gone_box_id;
+	if (sandbox->box.find)
+		code = sandbox->box.find(sandbox->instance, &request, id, message);
+	/* It may have come back under its name, or only the connection to it was broken. */
+	if (code == -ENOENT && request.not_box_id) {
+		request.not_box_id = NULL;
+		request.timeout_ms = box_time_ms(call);
+		code = sandbox->box.find(sandbox->instance, &request, id, message);
+	}
+	if (code == -ENOENT && sandbox->box.start) {
+		request.timeout_ms = box_time_ms(call);
+		code = sandbox->box.start(sandbox->instance, &request, id, message);
+		sandbox->box_started = !code;
+	}
+	return code;
+}
+
 /* Finds or starts the sandbox's box. Under the lock. */
 static int find_box(struct sandbox *sandbox, const struct call *call,
 		    char message[SANDBOX_ERROR_SIZE])
 {
-	int64_t time = call->timeout_ms > 0 ? call->timeout_ms : BOX_START_MS;
-	struct sandbox_box_request request = sandbox_box_request(sandbox, time);
 	struct text_holder holder = {0};
-	const struct sandbox_text_sink sink = {
-		.size = sizeof(sink),
+	const struct sandbox_text_sink id = {
+		.size = sizeof(id),
 		.host_data = &holder,
 		.text = hold_text,
 	};
-	int code = -ENOENT;
+	int code = seek_box(sandbox, call, &id, message);
 
-	request.labels = strv_view(&call->labels);
-	if (sandbox->box.find)
-		code = sandbox->box.find(sandbox->instance, &request, &sink, message);
-	if (code == -ENOENT && sandbox->box.start) {
-		code = sandbox->box.start(sandbox->instance, &request, &sink, message);
-		sandbox->box_started = !code;
-	}
-	if (!code && !holder.text) {
+	/* A note of the ledger is one line. */
+	if (!code && (!holder.text || strchr(holder.text, '\n'))) {
 		snprintf(message, SANDBOX_ERROR_SIZE,
 			 "the backend found a box but gave no id for it");
 		code = -EINVAL;
@@ -202,38 +259,43 @@ static int find_box(struct sandbox *sandbox, const struct call *call,
 		free(holder.text);
 		return code;
 	}
+	free(sandbox->gone_box_id);
+	sandbox->gone_box_id = NULL;
 	sandbox->box_id = holder.text;
 	return 0;
 }
 
-/* Gives the call the box to enter; a failure is in the result. */
-static bool enter_box(struct call *call)
+/* Gives the call the box to enter: 0; 1 when there is none and the result says why; or an error. */
+static int enter_box(struct call *call, struct hookbox_error *error)
 {
 	struct sandbox *sandbox = call->sandbox;
+	bool only_finds = sandbox_only_finds(sandbox);
 	char message[SANDBOX_ERROR_SIZE] = "";
-	int code = 0;
+	int code = 0, found = 0;
 
-	if (!sandbox->box.find && !sandbox->box.start)
-		return true;
 	pthread_mutex_lock(&sandbox->lock);
-	if (!sandbox->box_id)
-		code = find_box(sandbox, call, message);
-	if (!code) {
+	if (!only_finds)
+		code = note_use(sandbox, error);
+	if (!code && !sandbox->box_id && (sandbox->box.find || sandbox->box.start))
+		found = find_box(sandbox, call, message);
+	if (!code && !found && only_finds)
+		code = note_use(sandbox, error);
+	if (!code && !found && sandbox->box_id) {
 		call->box_id = strdup(sandbox->box_id);
 		if (!call->box_id)
-			code = -ENOMEM;
+			code = error_no_memory(error);
 	}
 	pthread_mutex_unlock(&sandbox->lock);
-	if (!code)
-		return true;
+	if (!found)
+		return code;
 	call->result->end = HOOKBOX_NOT_STARTED;
 	call->result->cleanup = HOOKBOX_CLEANUP_PROVEN;
 	result_set_message(call->result, "%s: %s", sandbox->plugin->name,
 			   message[0] ? message : "the backend has no box and gave no reason");
-	return false;
+	return 1;
 }
 
-/* A box that did not answer as one is looked for anew by the next call. */
+/* A box that did not answer as one is looked for anew by the next call, and any other preferred. */
 static void forget_box(struct call *call)
 {
 	struct sandbox *sandbox = call->sandbox;
@@ -244,8 +306,9 @@ static void forget_box(struct call *call)
 		return;
 	pthread_mutex_lock(&sandbox->lock);
 	if (sandbox->box_id && !sandbox->box_started && !strcmp(sandbox->box_id, call->box_id)) {
-		free(sandbox->box_id);
-		sandbox->box_id = NULL;
+		free(sandbox->gone_box_id);
+		sandbox->gone_box_id = take_pointer(sandbox->box_id);
+		sandbox->noted &= !sandbox_only_finds(sandbox);
 	}
 	pthread_mutex_unlock(&sandbox->lock);
 }
@@ -394,36 +457,6 @@ static bool cancelled_already(struct call *call)
 	return true;
 }
 
-struct owners {
-	struct sandbox *sandbox;
-	bool unlisted;
-};
-
-/* A backend that does not list boxes for one owner is not asked for each of the others as well:
- * an engine that hangs would cost a step's time for each. */
-static bool left_by_owner(void *data, const char *owner)
-{
-	struct owners *owners = data;
-
-	return !owners->unlisted && ending_owner(owners->sandbox, owner, &owners->unlisted);
-}
-
-/* Before the first call: what a killed host left in this sandbox goes. */
-static int note_use(struct sandbox *sandbox, struct hookbox_error *error)
-{
-	struct owners owners = {.sandbox = sandbox};
-	int code = 0;
-
-	pthread_mutex_lock(&sandbox->lock);
-	if (!sandbox->noted) {
-		code = ledger_use(sandbox->context.ledger, sandbox->name, sandbox->plugin->name,
-				  left_by_owner, &owners, error);
-		sandbox->noted = !code;
-	}
-	pthread_mutex_unlock(&sandbox->lock);
-	return code;
-}
-
 static int finish_result(struct call *call, struct hookbox_error *error)
 {
 	struct hookbox_result *result = call->result;
@@ -470,16 +503,16 @@ int sandbox_call(struct sandbox *sandbox, const struct hookbox_call *asked,
 	code = check_request(asked, error);
 	if (!code)
 		code = prepare(call, error);
-	if (!code)
-		code = note_use(sandbox, error);
-	if (!code && !cancelled_already(call) && enter_box(call)) {
-		if (sandbox->run.run)
+	if (!code && !cancelled_already(call)) {
+		code = enter_box(call, error);
+		if (!code && sandbox->run.run)
 			call_run_extension(call);
-		else
+		else if (!code)
 			run_planned(call);
-		forget_box(call);
+		if (!code)
+			forget_box(call);
 	}
-	if (!code)
+	if (code >= 0)
 		code = finish_result(call, error);
 	if (!code)
 		*result = take_pointer(call->result);

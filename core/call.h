@@ -27,9 +27,10 @@ struct sandbox {
 	struct sandbox_box_v1 box;	/* zeroed when the backend has no such extension */
 	struct sandbox_run_v1 run;
 	pthread_mutex_t lock;		/* of what follows */
-	bool noted;			/* the ledger knows that we use it */
+	bool noted;			/* the ledger knows that we use it, or the box below */
 	char *box_id;			/* of the box that plans enter; NULL: not found yet */
 	bool box_started;		/* ... and we started it */
+	char *gone_box_id;		/* of a found one that did not answer; NULL: none */
 };
 
 /* One output stream of a call. */
@@ -81,9 +82,15 @@ void call_run_extension(struct call *call);
 
 /* Ends whatever the call left and says in the result how sure that is. (ending.c) */
 void call_end(struct call *call);
-/* Ends what calls of a killed host left behind in the sandbox; true when nothing is left. Sets
- * *unlisted when the backend could not say which boxes there are. */
+/* Ends what calls of a killed host left behind in the sandbox, or in the box of it that was found;
+ * true when nothing is left. Under the lock. Sets *unlisted when the backend could not say which boxes there are. */
 bool ending_owner(struct sandbox *sandbox, const char *owner, bool *unlisted);
+
+/* Boxes of this sandbox are found and never made: what calls leave in one stays when we go. */
+static inline bool sandbox_only_finds(const struct sandbox *sandbox)
+{
+	return sandbox->box.find && !sandbox->box.start;
+}
 
 /* The sandbox.box/1 request of this sandbox; labels may be NULL. */
 struct sandbox_box_request sandbox_box_request(struct sandbox *sandbox, int64_t timeout_ms);

@@ -349,7 +349,8 @@ bool ending_owner(struct sandbox *sandbox, const char *owner, bool *unlisted)
 		!leftover_kill(mark, true, 0, &error);
 	if (sandbox->box.list)
 		clean &= end_owner_boxes(sandbox, owner, unlisted);
-	if ((sandbox->plugin->flags & SANDBOX_KEPT) && sandbox->shell && !sandbox->box.find)
-		clean &= sweep_box(sandbox, mark, NULL, mark, reason);
+	/* A box that was started is ended as a whole. */
+	if ((sandbox->plugin->flags & SANDBOX_KEPT) && sandbox->shell && !sandbox->box.start)
+		clean &= sweep_box(sandbox, mark, sandbox->box_id, mark, reason);
 	return clean;
 }

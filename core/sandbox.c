@@ -168,6 +168,7 @@ static void sandbox_free(struct sandbox *sandbox)
 	strv_free(&sandbox->env);
 	free(sandbox->workdir);
 	free(sandbox->box_id);
+	free(sandbox->gone_box_id);
 	free(sandbox->name);
 	free(sandbox);
 }

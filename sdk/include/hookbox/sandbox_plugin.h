@@ -381,7 +381,9 @@ struct sandbox_box_request {
 	const char *state_dir;		/* private directory (0700) of this host, or NULL */
 	int64_t timeout_ms;		/* how long it may take; positive */
 	const char *session;		/* the session the box is for; NULL: the sandbox's own box */
-	const char *not_box_id;		/* a box found earlier that turned out to be gone, or NULL */
+	const char *not_box_id;		/* find: a box found earlier that did not answer, or NULL: any
+					 * other is to be given; for -ENOENT the host asks once more
+					 * without it */
 };
 
 /* Takes the boxes that list() finds. */

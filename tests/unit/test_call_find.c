@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT */
+/* Calls in boxes that are found and never made: looked for anew, and cleared of what was left. */
+#include "unit.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "calls.h"
+#include "cleanup.h"
+
+/* ---- A backend whose boxes are found: the first that it is not asked to leave out ---- */
+
+static struct finder {
+	const char *boxes[3];	/* those that are there, NULL-terminated */
+	unsigned int asked;
+} finder;
+
+static int finder_find(void *instance, const struct sandbox_box_request *request,
+		       const struct sandbox_text_sink *id, char error[SANDBOX_ERROR_SIZE])
+{
+	finder.asked++;
+	for (const char *const *box = finder.boxes; *box; box++)
+		if (!request->not_box_id || strcmp(*box, request->not_box_id)) {
+			id->text(id, *box);
+			return 0;
+		}
+	snprintf(error, SANDBOX_ERROR_SIZE, "no such box");
+	return -ENOENT;
+}
+
+static const void *finder_extension(const char *id)
+{
+	static const struct sandbox_box_v1 box = {.size = sizeof(box), .find = finder_find};
+
+	return strcmp(id, SANDBOX_BOX_EXTENSION) ? NULL : &box;
+}
+
+/* What runs in the box "bad" ends before it reports. */
+static int finder_plan(const void *instance, const struct sandbox_plan_request *request,
+		       const struct sandbox_plan_sink *sink, char error[SANDBOX_ERROR_SIZE])
+{
+	static const char *const dead[] = {"false", NULL};
+	struct sandbox_plan_request planned = *request;
+	_cleanup_free_ char *box = NULL;
+
+	assert_non_null(request->box_id);
+	if (!strcmp(request->box_id, "bad"))
+		planned.argv = dead;
+	if (asprintf(&box, "BOX=%s", request->box_id) > 0)
+		sink->env(sink, box);
+	return here_plan(instance, &planned, sink, error);
+}
+
+static const struct sandbox_plugin_v1 finder_plugin = {
+	BACKEND(SANDBOX_KEPT | SANDBOX_SHELL | SANDBOX_SIGNALS_AS_128N),
+	.name = "finder", .plan = finder_plan, .get_extension = finder_extension,
+};
+
+static void expect_box(struct sandbox *sandbox, enum hookbox_end end, const char *box)
+{
+	struct hookbox_result *r = RUN(sandbox, PLAIN, "sh", "-c", "printf %s \"$BOX\"");
+
+	assert_int_equal(r->end, end);
+	assert_string_equal(r->out, box);
+	hookbox_result_free(r);
+}
+
+static void test_a_box_that_went_is_looked_for_anew(void **state)
+{
+	struct fixture f;
+	struct hookbox_result *r;
+
+	finder = (struct finder){.boxes = {"bad", "good"}};
+	open_sandbox(&f, &finder_plugin);
+	expect_box(f.sandbox, HOOKBOX_NOT_STARTED, "");
+	expect_box(f.sandbox, HOOKBOX_EXITED, "good");
+	expect_box(f.sandbox, HOOKBOX_EXITED, "good");
+	assert_int_equal(finder.asked, 2);
+	/* The only one there is may have come back. */
+	r = RUN(f.sandbox, PLAIN, "sh", "-c", "kill -9 $PPID");
+	assert_int_equal(r->end, HOOKBOX_LOST);
+	hookbox_result_free(r);
+	finder.boxes[0] = "good";
+	finder.boxes[1] = NULL;
+	expect_box(f.sandbox, HOOKBOX_EXITED, "good");
+	assert_int_equal(finder.asked, 4);
+	close_sandbox(&f);
+	finder.boxes[0] = NULL;
+	open_sandbox(&f, &finder_plugin);
+	r = RUN(f.sandbox, PLAIN, "true");
+	assert_int_equal(r->end, HOOKBOX_NOT_STARTED);
+	assert_contains(r->message, "no such box");
+	hookbox_result_free(r);
+	close_sandbox(&f);
+}
+
+/* A host that is killed in the middle of a call in the box. */
+static pid_t start_killed_host(const char *file)
+{
+	pid_t pid = fork();
+	struct fixture f;
+
+	if (!pid) {
+		setpgid(0, 0);
+		open_sandbox(&f, &finder_plugin);
+		RUN(f.sandbox, PLAIN, "sh", "-c", "echo $$ >$0; exec setsid sleep 3600", file);
+		_exit(0);
+	}
+	return pid;
+}
+
+static pid_t wait_for_pid_in(const char *path)
+{
+	pid_t pid = 0;
+
+	for (int i = 0; i < 3000 && pid <= 0; i++) {
+		FILE *file = fopen(path, "re");
+
+		if (file && fscanf(file, "%d", &pid) != 1)
+			pid = 0;
+		if (file)
+			fclose(file);
+		usleep(10000);
+	}
+	return pid;
+}
+
+static void test_what_a_killed_host_left_in_a_found_box_is_ended(void **state)
+{
+	char dir[] = "/tmp/hookbox-test-found-XXXXXX";
+	_cleanup_free_ char *file = NULL, *notes = NULL;
+	pid_t host, left;
+	struct fixture f;
+
+	assert_non_null(mkdtemp(dir));
+	assert_true(asprintf(&file, "%s/pid", dir) > 0 && asprintf(&notes, "%s/hookbox", dir) > 0);
+	setenv("XDG_RUNTIME_DIR", dir, 1);
+	finder = (struct finder){.boxes = {"one"}};
+	host = start_killed_host(file);
+	left = wait_for_pid_in(file);
+	assert_true(left > 0);
+	kill(host, SIGKILL);
+	waitpid(host, NULL, 0);
+	/* In another box it is not looked for, and the note stays. */
+	finder.boxes[0] = "two";
+	open_sandbox(&f, &finder_plugin);
+	expect_box(f.sandbox, HOOKBOX_EXITED, "two");
+	assert_int_not_equal(process_start_time(left), 0);
+	close_sandbox(&f);
+	finder.boxes[0] = "one";
+	open_sandbox(&f, &finder_plugin);
+	expect_box(f.sandbox, HOOKBOX_EXITED, "one");
+	assert_int_equal(process_start_time(left), 0);
+	close_sandbox(&f);
+	unsetenv("XDG_RUNTIME_DIR");
+	unlink(file);
+	assert_int_equal(rmdir(notes), 0);
+	assert_int_equal(rmdir(dir), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_box_that_went_is_looked_for_anew),
+		cmocka_unit_test(test_what_a_killed_host_left_in_a_found_box_is_ended),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
