@@ -111,6 +111,41 @@ static void prepare_output(struct call *call, int index, uint64_t limit, uint64_
 	};
 }
 
+/* What is fresh for each run of the command. */
+static int prepare_run(struct call *call, struct hookbox_error *error)
+{
+	struct sandbox *sandbox = call->sandbox;
+
+	prepare_output(call, 0, call->asked.stdout_limit, sandbox->stdout_limit, STDOUT_LIMIT);
+	prepare_output(call, 1, call->asked.stderr_limit, sandbox->stderr_limit, STDERR_LIMIT);
+	if (call->scripted && mark_nonce(call->nonce))
+		return error_set(error, -EIO, "the system gives no random bytes");
+	for (int i = 0; i < 2; i++)
+		mark_stream_init(&call->marks[i], call->scripted ? call->nonce : NULL,
+				 call_output_take, &call->output[i]);
+	call->result = result_new();
+	if (!call->result)
+		return error_no_memory(error);
+	call->result->call_id = strdup(call->id);
+	return call->result->call_id ? 0 : error_no_memory(error);
+}
+
+static void free_run(struct call *call)
+{
+	for (int i = 0; i < 2; i++) {
+		mark_stream_free(&call->marks[i]);
+		call->marks[i] = (struct mark_stream){0};
+		buf_free(&call->output[i].kept);
+		buf_free(&call->output[i].relay);
+	}
+	plan_free(&call->plan);
+	hookbox_result_free(call->result);
+	call->result = NULL;
+	free(call->box_id);
+	call->box_id = NULL;
+	call->spawn = (struct spawn_result){0};
+}
+
 static int prepare(struct call *call, struct hookbox_error *error)
 {
 	struct sandbox *sandbox = call->sandbox;
@@ -124,21 +159,8 @@ static int prepare(struct call *call, struct hookbox_error *error)
 	call->deadline_us = clock_deadline_us(call->timeout_ms);
 	call->cwd = call->asked.workdir ? call->asked.workdir : sandbox->workdir;
 	call->scripted = sandbox->shell;
-	prepare_output(call, 0, call->asked.stdout_limit, sandbox->stdout_limit, STDOUT_LIMIT);
-	prepare_output(call, 1, call->asked.stderr_limit, sandbox->stderr_limit, STDERR_LIMIT);
 	code = prepare_env(call, error);
-	if (code)
-		return code;
-	if (call->scripted && mark_nonce(call->nonce))
-		return error_set(error, -EIO, "the system gives no random bytes");
-	for (int i = 0; i < 2; i++)
-		mark_stream_init(&call->marks[i], call->scripted ? call->nonce : NULL,
-				 call_output_take, &call->output[i]);
-	call->result = result_new();
-	if (!call->result)
-		return error_no_memory(error);
-	call->result->call_id = strdup(call->id);
-	return call->result->call_id ? 0 : error_no_memory(error);
+	return code ? code : prepare_run(call, error);
 }
 
 struct sandbox_plan_request call_request(const struct call *call, uint32_t purpose)
@@ -272,12 +294,15 @@ static int enter_box(struct call *call, struct hookbox_error *error)
 	bool only_finds = sandbox_only_finds(sandbox);
 	char message[SANDBOX_ERROR_SIZE] = "";
 	int code = 0, found = 0;
+	bool new;
 
 	pthread_mutex_lock(&sandbox->lock);
 	if (!only_finds)
 		code = note_use(sandbox, error);
-	if (!code && !sandbox->box_id && (sandbox->box.find || sandbox->box.start))
+	new = !sandbox->box_id && (sandbox->box.find || sandbox->box.start);
+	if (!code && new)
 		found = find_box(sandbox, call, message);
+	call->box_is_new = new && !found;
 	if (!code && !found && only_finds)
 		code = note_use(sandbox, error);
 	if (!code && !found && sandbox->box_id) {
@@ -311,6 +336,20 @@ static void forget_box(struct call *call)
 		sandbox->noted &= !sandbox_only_finds(sandbox);
 	}
 	pthread_mutex_unlock(&sandbox->lock);
+}
+
+/*
+ * A box of an earlier call has gone, and nothing was started there for certain: another one may be
+ * there. What was read from a descriptor cannot be read again.
+ */
+static bool may_run_anew(const struct call *call)
+{
+	const struct hookbox_result *result = call->result;
+
+	return call->box_id && !call->box_is_new && sandbox_only_finds(call->sandbox) &&
+	       call->scripted && !call->asked.use_stdin_fd && !call->spawn.killed &&
+	       result->end == HOOKBOX_NOT_STARTED && !result->error_number &&
+	       result->cleanup == HOOKBOX_CLEANUP_PROVEN;
 }
 
 /* ---- The process ---- */
@@ -477,17 +516,24 @@ static int finish_result(struct call *call, struct hookbox_error *error)
 
 static void call_free(struct call *call)
 {
-	for (int i = 0; i < 2; i++) {
-		mark_stream_free(&call->marks[i]);
-		buf_free(&call->output[i].kept);
-		buf_free(&call->output[i].relay);
-	}
-	plan_free(&call->plan);
+	free_run(call);
 	strv_free(&call->env);
 	strv_free(&call->labels);
-	free(call->box_id);
-	hookbox_result_free(call->result);
 	free(call);
+}
+
+static int run_in_box(struct call *call, struct hookbox_error *error)
+{
+	int code = enter_box(call, error);
+
+	if (code)
+		return code < 0 ? code : 0;
+	if (call->sandbox->run.run)
+		call_run_extension(call);
+	else
+		run_planned(call);
+	forget_box(call);
+	return 0;
 }
 
 int sandbox_call(struct sandbox *sandbox, const struct hookbox_call *asked,
@@ -504,15 +550,15 @@ int sandbox_call(struct sandbox *sandbox, const struct hookbox_call *asked,
 	if (!code)
 		code = prepare(call, error);
 	if (!code && !cancelled_already(call)) {
-		code = enter_box(call, error);
-		if (!code && sandbox->run.run)
-			call_run_extension(call);
-		else if (!code)
-			run_planned(call);
-		if (!code)
-			forget_box(call);
+		code = run_in_box(call, error);
+		if (!code && may_run_anew(call)) {
+			free_run(call);
+			code = prepare_run(call, error);
+			if (!code)
+				code = run_in_box(call, error);
+		}
 	}
-	if (code >= 0)
+	if (!code)
 		code = finish_result(call, error);
 	if (!code)
 		*result = take_pointer(call->result);

@@ -50,6 +50,7 @@ struct call {
 	struct hookbox_call asked;	/* as the caller put it, in our size */
 	char id[LEDGER_CALL_ID_SIZE];
 	char *box_id;
+	bool box_is_new;		/* found or started for this very call */
 	struct strv env;
 	struct strv labels;
 	const char *cwd;

@@ -12,6 +12,7 @@
 
 static struct finder {
 	const char *boxes[3];	/* those that are there, NULL-terminated */
+	const char *gone;	/* one that does not answer */
 	unsigned int asked;
 } finder;
 
@@ -35,7 +36,7 @@ static const void *finder_extension(const char *id)
 	return strcmp(id, SANDBOX_BOX_EXTENSION) ? NULL : &box;
 }
 
-/* What runs in the box "bad" ends before it reports. */
+/* What runs in a box that is gone ends before it reports. */
 static int finder_plan(const void *instance, const struct sandbox_plan_request *request,
 		       const struct sandbox_plan_sink *sink, char error[SANDBOX_ERROR_SIZE])
 {
@@ -44,7 +45,7 @@ static int finder_plan(const void *instance, const struct sandbox_plan_request *
 	_cleanup_free_ char *box = NULL;
 
 	assert_non_null(request->box_id);
-	if (!strcmp(request->box_id, "bad"))
+	if (finder.gone && !strcmp(request->box_id, finder.gone))
 		planned.argv = dead;
 	if (asprintf(&box, "BOX=%s", request->box_id) > 0)
 		sink->env(sink, box);
@@ -70,19 +71,27 @@ static void test_a_box_that_went_is_looked_for_anew(void **state)
 	struct fixture f;
 	struct hookbox_result *r;
 
-	finder = (struct finder){.boxes = {"bad", "good"}};
+	finder = (struct finder){.boxes = {"bad", "good"}, .gone = "bad"};
 	open_sandbox(&f, &finder_plugin);
 	expect_box(f.sandbox, HOOKBOX_NOT_STARTED, "");
 	expect_box(f.sandbox, HOOKBOX_EXITED, "good");
 	expect_box(f.sandbox, HOOKBOX_EXITED, "good");
 	assert_int_equal(finder.asked, 2);
+	close_sandbox(&f);
+	/* One that goes between two calls fails neither. */
+	finder = (struct finder){.boxes = {"good", "better"}};
+	open_sandbox(&f, &finder_plugin);
+	expect_box(f.sandbox, HOOKBOX_EXITED, "good");
+	finder.gone = "good";
+	expect_box(f.sandbox, HOOKBOX_EXITED, "better");
+	assert_int_equal(finder.asked, 2);
 	/* The only one there is may have come back. */
 	r = RUN(f.sandbox, PLAIN, "sh", "-c", "kill -9 $PPID");
 	assert_int_equal(r->end, HOOKBOX_LOST);
 	hookbox_result_free(r);
-	finder.boxes[0] = "good";
+	finder.boxes[0] = "better";
 	finder.boxes[1] = NULL;
-	expect_box(f.sandbox, HOOKBOX_EXITED, "good");
+	expect_box(f.sandbox, HOOKBOX_EXITED, "better");
 	assert_int_equal(finder.asked, 4);
 	close_sandbox(&f);
 	finder.boxes[0] = NULL;
