@@ -13,7 +13,9 @@
 static struct finder {
 	const char *boxes[3];	/* those that are there, NULL-terminated */
 	const char *gone;	/* one that does not answer */
+	bool mute;		/* nothing but the command itself gets through, without a word */
 	unsigned int asked;
+	unsigned int planned;
 } finder;
 
 static int finder_find(void *instance, const struct sandbox_box_request *request,
@@ -40,13 +42,15 @@ static const void *finder_extension(const char *id)
 static int finder_plan(const void *instance, const struct sandbox_plan_request *request,
 		       const struct sandbox_plan_sink *sink, char error[SANDBOX_ERROR_SIZE])
 {
-	static const char *const dead[] = {"false", NULL};
+	static const char *const dead[] = {"false", NULL}, *const mute[] = {"true", NULL};
 	struct sandbox_plan_request planned = *request;
 	_cleanup_free_ char *box = NULL;
 
 	assert_non_null(request->box_id);
 	if (finder.gone && !strcmp(request->box_id, finder.gone))
 		planned.argv = dead;
+	if (finder.planned++ && finder.mute)
+		planned.argv = mute;
 	if (asprintf(&box, "BOX=%s", request->box_id) > 0)
 		sink->env(sink, box);
 	return here_plan(instance, &planned, sink, error);
@@ -99,6 +103,25 @@ static void test_a_box_that_went_is_looked_for_anew(void **state)
 	r = RUN(f.sandbox, PLAIN, "true");
 	assert_int_equal(r->end, HOOKBOX_NOT_STARTED);
 	assert_contains(r->message, "no such box");
+	hookbox_result_free(r);
+	close_sandbox(&f);
+}
+
+/* A CLI that loses its connection may exit with 0: that is no proof of anything. */
+static void test_a_sweep_without_an_answer_proves_nothing(void **state)
+{
+	struct fixture f;
+	struct hookbox_result *r;
+	pid_t pid = 0;
+
+	finder = (struct finder){.boxes = {"one"}, .mute = true};
+	open_sandbox(&f, &finder_plugin);
+	r = RUN(f.sandbox, PLAIN, "sh", "-c", "setsid sleep 3600 & echo $!; kill -9 $PPID");
+	assert_int_equal(r->end, HOOKBOX_LOST);
+	assert_int_equal(r->cleanup, HOOKBOX_CLEANUP_UNKNOWN);
+	assert_contains(r->cleanup_reason, "nothing was answered");
+	assert_int_equal(sscanf(r->out, "%d", &pid), 1);
+	kill(pid, SIGKILL);
 	hookbox_result_free(r);
 	close_sandbox(&f);
 }
@@ -171,6 +194,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_box_that_went_is_looked_for_anew),
+		cmocka_unit_test(test_a_sweep_without_an_answer_proves_nothing),
 		cmocka_unit_test(test_what_a_killed_host_left_in_a_found_box_is_ended),
 	};
 
