@@ -216,8 +216,8 @@ class Handler(BaseHTTPRequestHandler):
     def refuse(self, code, reason, message, details=None):
         self.answer(code, status(code, reason, message, details))
 
-    def not_found(self, name):
-        self.refuse(404, "NotFound", f'pods "{name}" not found', {"name": name, "kind": "pods"})
+    def not_found(self, name, kind="pods"):
+        self.refuse(404, "NotFound", f'{kind} "{name}" not found', {"name": name, "kind": kind})
 
     @staticmethod
     def pod(name, pod):
@@ -239,6 +239,9 @@ class Handler(BaseHTTPRequestHandler):
         fixed = self.fixed_answer(trouble)
         if fixed:
             return self.answer(*fixed)
+        match = re.fullmatch(r"/api/v1/namespaces/([^/]+)", self.url.path)
+        if match:
+            return self.not_found(match.group(1), "namespaces")
         match = re.fullmatch(r"/api/v1/namespaces/([^/]+)/pods(?:/([^/]+)(/exec)?)?", self.url.path)
         if not match:
             return self.refuse(404, "NotFound", "the server could not find the requested resource")
@@ -270,8 +273,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_pods(self, trouble, namespace, name, execute):
         if "403" in trouble:
-            what = 'create resource "pods/exec"' if execute else 'get resource "pods"'
-            return self.refuse(403, "Forbidden", f'pods "{name}" is forbidden: User "t" cannot '
+            what = ('create resource "pods/exec"' if execute else
+                    'get resource "pods"' if name else 'list resource "pods"')
+            pods = f'pods "{name}"' if name else "pods"
+            return self.refuse(403, "Forbidden", f'{pods} is forbidden: User "t" cannot '
                                f'{what} in API group "" in the namespace "{namespace}"')
         if "500" in trouble:
             return self.refuse(500, "InternalError", "Internal error occurred: on demand")

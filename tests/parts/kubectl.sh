@@ -74,6 +74,9 @@ namespace = $namespace}"
 server_start()
 {
 	need_engine
+	# kubectl caches there what servers tell.
+	HOME=$pod_dir
+	export HOME
 	pod_image=$("$top_srcdir/tests/parts/docker-image.sh" hookbox-test:busybox) || return 1
 	pod_names=$*
 	set --
@@ -105,12 +108,13 @@ kube()
 	"$kubectl" --kubeconfig="$kubeconfig" ${namespace:+"--namespace=$namespace"} "$@"
 }
 
-# pod_has PATTERN: is there a process in the pod whose command line matches?
+# pod_has PATTERN: is there a process in the pod whose command line matches? The pattern must not
+# match itself: write '[s]leep'.
 pod_has()
 {
 	# shellcheck disable=SC2016 # the $ is another shell's
 	kube exec "$pod" -- sh -c 'for f in /proc/[0-9]*/cmdline; do
-		[ "$f" = "/proc/$$/cmdline" ] || tr "\0" " " <"$f" 2>/dev/null | grep -q -- "$1" && exit 0
+		tr "\0" " " <"$f" 2>/dev/null | grep -q -- "$1" && exit 0
 	done; exit 1' sh "$1" 2>/dev/null
 }
 
