@@ -123,6 +123,12 @@ static int prepare_run(struct call *call, struct hookbox_error *error)
 	for (int i = 0; i < 2; i++)
 		mark_stream_init(&call->marks[i], call->scripted ? call->nonce : NULL,
 				 call_output_take, &call->output[i]);
+	call->own_lines = (struct own_lines){
+		.plugin = sandbox->plugin,
+		.instance = sandbox->instance,
+		.emit = call_feed_marks,
+		.data = &call->marks[1],
+	};
 	call->result = result_new();
 	if (!call->result)
 		return error_no_memory(error);
@@ -138,6 +144,7 @@ static void free_run(struct call *call)
 		buf_free(&call->output[i].kept);
 		buf_free(&call->output[i].relay);
 	}
+	buf_free(&call->own_lines.hold);
 	plan_free(&call->plan);
 	hookbox_result_free(call->result);
 	call->result = NULL;
@@ -354,48 +361,12 @@ static bool may_run_anew(const struct call *call)
 
 /* ---- The process ---- */
 
-int call_output_take(void *data, const char *bytes, size_t n)
-{
-	struct call_output *output = data;
-	struct hookbox_call *asked = &output->call->asked;
-	uint64_t room = output->limit - output->passed;
-	size_t take = n < room ? n : (size_t)room;
-	int stop = 0;
-
-	output->total += n;
-	output->passed += take;
-	if (asked->use_output_fds)
-		buf_add(&output->relay, bytes, take);
-	else if (!asked->sink)
-		buf_add(&output->kept, bytes, take);
-	else if (take && asked->sink(asked->sink_data, output->stream, bytes, take))
-		stop = SPAWN_STOP_CANCEL;
-	if (take < n && output->ends_call)
-		stop = SPAWN_STOP_LIMIT;
-	return stop;
-}
-
-bool call_marks_complete(const struct call *call)
-{
-	return call->marks[0].ended && call->marks[1].ended;
-}
-
-static int consume(void *data, const char *bytes, size_t n)
-{
-	struct mark_stream *marks = data;
-	struct call_output *output = marks->data;
-	int stop = mark_feed(marks, bytes, n);
-
-	/* A CLI whose streams somebody else still holds does not end by itself. */
-	return !stop && call_marks_complete(output->call) ? SPAWN_STOP_DONE : stop;
-}
-
 static struct spawn_stream stream_for(struct call *call, int index)
 {
 	bool relayed = call->asked.use_output_fds;
 
 	return (struct spawn_stream){
-		.consume = consume,
+		.consume = call_output_consume,
 		.data = &call->marks[index],
 		.out_fd = !relayed ? -1
 			  : index  ? call->asked.stderr_fd
@@ -436,8 +407,7 @@ static void start_process(struct call *call)
 	};
 
 	spawn_run(&request, &call->spawn);
-	for (int i = 0; i < 2; i++)
-		mark_finish(&call->marks[i]);
+	call_output_finish(call);
 }
 
 static void add_mark(struct call *call)
@@ -479,6 +449,7 @@ static void run_planned(struct call *call)
 	}
 	start_process(call);
 	call_judge(call);
+	call_output_flush(call);
 	call_end(call);
 }
 

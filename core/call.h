@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the parts of a sandbox share: sandbox.c, call.c, call_judge.c, call_run.c, ending.c. */
+/* What the parts of a sandbox share: sandbox.c, call*.c, ending.c. */
 #ifndef CORE_CALL_H
 #define CORE_CALL_H
 
@@ -7,6 +7,7 @@
 
 #include "ledger.h"
 #include "marks.h"
+#include "own_lines.h"
 #include "plan.h"
 #include "sandbox.h"
 #include "spawn.h"
@@ -41,6 +42,7 @@ struct call_output {
 	bool ends_call;			/* more than the limit ends the call */
 	uint64_t total;
 	uint64_t passed;		/* of these, kept or handed on */
+	bool over;			/* the process has ended: what still comes is kept */
 	struct buf kept;
 	struct buf relay;
 };
@@ -57,6 +59,7 @@ struct call {
 	bool scripted;			/* goes through the prologue: marks are expected */
 	char nonce[MARK_NONCE_SIZE];
 	struct plan plan;
+	struct own_lines own_lines;	/* between the CLI's stderr and marks[1] */
 	struct mark_stream marks[2];
 	struct call_output output[2];
 	int64_t begun_us;
@@ -68,8 +71,17 @@ struct call {
 
 /* Fills a request for the backend from the call. */
 struct sandbox_plan_request call_request(const struct call *call, uint32_t purpose);
-/* Takes the command's output: keeps it, hands it on, counts it. data is a struct call_output. */
+/* Takes the command's output: keeps it, hands it on, counts it. data is a struct call_output.
+ * (call_output.c, with those that follow) */
 int call_output_take(void *data, const char *bytes, size_t n);
+/* Takes what own_lines leaves. data is a struct mark_stream. */
+int call_feed_marks(void *data, const char *bytes, size_t n);
+/* Takes what the process wrote to one of its streams. data is the struct mark_stream of it. */
+int call_output_consume(void *data, const char *bytes, size_t n);
+/* The process has ended: what was held back comes now, and is kept for classify() to judge. */
+void call_output_finish(struct call *call);
+/* Hands on what call_output_finish() kept of a streamed output. */
+void call_output_flush(struct call *call);
 /* Both "end" marks came: the command has ended and its output is whole. */
 bool call_marks_complete(const struct call *call);
 
@@ -83,8 +95,11 @@ void call_run_extension(struct call *call);
 
 /* Ends whatever the call left and says in the result how sure that is. (ending.c) */
 void call_end(struct call *call);
-/* Ends what calls of a killed host left behind in the sandbox, or in the box of it that was found;
- * true when nothing is left. Under the lock. Sets *unlisted when the backend could not say which boxes there are. */
+/*
+ * Ends what calls of a killed host left behind in the sandbox, or in the box of it that was found;
+ * true when nothing is left. Sets *unlisted when the backend could not say which boxes there are.
+ * Under the lock.
+ */
 bool ending_owner(struct sandbox *sandbox, const char *owner, bool *unlisted);
 
 /* Boxes of this sandbox are found and never made: what calls leave in one stays when we go. */

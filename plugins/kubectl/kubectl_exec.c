@@ -226,4 +226,5 @@ SANDBOX_PLUGIN_EXPORT const struct sandbox_plugin_v1 sandbox_plugin_v1 = {
 	.plan = kubectl_plan,
 	.classify = kubectl_classify,
 	.get_extension = kubectl_extension,
+	.find_own_line = kubectl_find_own_line,
 };

@@ -13,7 +13,7 @@
 
 #define TEXT_SIZE 4096
 
-static const char terminated[] = "command terminated with exit code ";
+static const char terminated[] = KUBECTL_LAST_WORD;
 
 /* What kubectl said, as a string; where its last sentence begins. */
 struct said {
@@ -33,7 +33,7 @@ static bool is_own_line(const char *line)
 {
 	static const char *const beginnings[] = {
 		"error: ", "Error: ", "Error from server", "Error in configuration",
-		"Unable to connect to the server", "The connection to the server ", terminated,
+		"Unable to connect to the server", "The connection to the server ", KUBECTL_LAST_WORD,
 	};
 
 	for (size_t i = 0; i < N_ELEMENTS(beginnings); i++)

@@ -2,6 +2,7 @@
 /* Calls in boxes that are found and never made: looked for anew, and cleared of what was left. */
 #include "unit.h"
 
+#include <dirent.h>
 #include <signal.h>
 #include <sys/wait.h>
 
@@ -107,16 +108,53 @@ static void test_a_box_that_went_is_looked_for_anew(void **state)
 	close_sandbox(&f);
 }
 
+/* Hosts that leave something note it in a directory of the test's. */
+struct notes {
+	char dir[32];
+};
+
+static void notes_begin(struct notes *notes)
+{
+	strcpy(notes->dir, "/tmp/hookbox-test-find-XXXXXX");
+	assert_non_null(mkdtemp(notes->dir));
+	setenv("XDG_RUNTIME_DIR", notes->dir, 1);
+}
+
+/* Returns how many notes there were. */
+static int notes_end(struct notes *notes)
+{
+	_cleanup_free_ char *path = NULL;
+	struct dirent *entry;
+	int n = 0;
+	DIR *dir;
+
+	assert_true(asprintf(&path, "%s/hookbox", notes->dir) > 0);
+	dir = opendir(path);
+	assert_non_null(dir);
+	while ((entry = readdir(dir)))
+		if (entry->d_name[0] != '.') {
+			n++;
+			unlinkat(dirfd(dir), entry->d_name, 0);
+		}
+	closedir(dir);
+	unsetenv("XDG_RUNTIME_DIR");
+	assert_int_equal(rmdir(path), 0);
+	assert_int_equal(rmdir(notes->dir), 0);
+	return n;
+}
+
 /* A CLI that loses its connection may exit with 0: that is no proof of anything. */
 static void test_a_sweep_without_an_answer_proves_nothing(void **state)
 {
 	struct fixture f;
 	struct hookbox_result *r;
+	struct notes notes;
 	pid_t pid = 0;
 
+	notes_begin(&notes);
 	finder = (struct finder){.boxes = {"one"}, .mute = true};
 	open_sandbox(&f, &finder_plugin);
-	r = RUN(f.sandbox, PLAIN, "sh", "-c", "setsid sleep 3600 & echo $!; kill -9 $PPID");
+	r = RUN(f.sandbox, PLAIN, "sh", "-c", "setsid sleep 3600 & echo $!; sleep 0.2; kill -9 $PPID");
 	assert_int_equal(r->end, HOOKBOX_LOST);
 	assert_int_equal(r->cleanup, HOOKBOX_CLEANUP_UNKNOWN);
 	assert_contains(r->cleanup_reason, "nothing was answered");
@@ -124,6 +162,7 @@ static void test_a_sweep_without_an_answer_proves_nothing(void **state)
 	kill(pid, SIGKILL);
 	hookbox_result_free(r);
 	close_sandbox(&f);
+	assert_int_equal(notes_end(&notes), 1);
 }
 
 /* A host that is killed in the middle of a call in the box. */
@@ -159,14 +198,13 @@ static pid_t wait_for_pid_in(const char *path)
 
 static void test_what_a_killed_host_left_in_a_found_box_is_ended(void **state)
 {
-	char dir[] = "/tmp/hookbox-test-found-XXXXXX";
-	_cleanup_free_ char *file = NULL, *notes = NULL;
+	_cleanup_free_ char *file = NULL;
+	struct notes notes;
 	pid_t host, left;
 	struct fixture f;
 
-	assert_non_null(mkdtemp(dir));
-	assert_true(asprintf(&file, "%s/pid", dir) > 0 && asprintf(&notes, "%s/hookbox", dir) > 0);
-	setenv("XDG_RUNTIME_DIR", dir, 1);
+	notes_begin(&notes);
+	assert_true(asprintf(&file, "%s/pid", notes.dir) > 0);
 	finder = (struct finder){.boxes = {"one"}};
 	host = start_killed_host(file);
 	left = wait_for_pid_in(file);
@@ -184,10 +222,8 @@ static void test_what_a_killed_host_left_in_a_found_box_is_ended(void **state)
 	expect_box(f.sandbox, HOOKBOX_EXITED, "one");
 	assert_int_equal(process_start_time(left), 0);
 	close_sandbox(&f);
-	unsetenv("XDG_RUNTIME_DIR");
 	unlink(file);
-	assert_int_equal(rmdir(notes), 0);
-	assert_int_equal(rmdir(dir), 0);
+	assert_int_equal(notes_end(&notes), 0);
 }
 
 int main(void)

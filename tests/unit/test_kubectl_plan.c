@@ -2,7 +2,11 @@
 /* kubectl_exec: what it plans, what it refuses, and how it judges kubectl's end. */
 #include "unit.h"
 
+#include <unistd.h>
+
 #include "box.h"
+#include "cleanup.h"
+#include "own_lines.h"
 
 static const char *const none[] = {NULL};
 static const char *const shell_argv[] = {"sh", "-c", "script", NULL};
@@ -116,6 +120,61 @@ static void test_classify(void **state)
 	assert_verdict(1, 0, "", SANDBOX_END_LOST, 0);
 }
 
+static int collect(void *data, const char *bytes, size_t n)
+{
+	buf_add(data, bytes, n);
+	return 0;
+}
+
+/* What is left of a stderr, and what is held at its end, whatever the pieces that it comes in. */
+static void assert_own_lines(const char *text, const char *left, const char *held)
+{
+	struct box box;
+
+	OPEN(&box, "kubectl_exec", "pod=web");
+	for (size_t piece = 1; piece <= strlen(text); piece++) {
+		_cleanup_buf_ struct buf out = {0};
+		struct own_lines lines = {
+			.plugin = box.plugin, .instance = box.instance, .emit = collect, .data = &out,
+		};
+
+		for (size_t at = 0; at < strlen(text); at += piece) {
+			size_t n = strlen(text) - at;
+
+			own_lines_feed(&lines, text + at, n < piece ? n : piece, getpid());
+		}
+		buf_add(&out, "|", 1);
+		own_lines_finish(&lines);
+		if (strncmp(out.data, left, strlen(left)) || out.data[strlen(left)] != '|' ||
+		    strcmp(out.data + strlen(left) + 1, held))
+			fail_msg("%zu bytes each: \"%s\" is left of \"%s\"", piece, out.data, text);
+	}
+	box_close(&box);
+}
+
+static void test_own_lines(void **state)
+{
+	static const char head[] = "E1128 13:18:09.000000 ";
+	_cleanup_free_ char *own = NULL, *mixed = NULL, *cut = NULL, *others = NULL;
+	pid_t pid = getpid();
+
+	assert_true(asprintf(&own, "%s %d v2.go:104] EOF\n", head, pid) > 0);
+	assert_true(asprintf(&mixed, "%sa\nb%sc\n%sIW%s", own, own, own, own) > 0);
+	assert_true(asprintf(&cut, "a%s %d v2.go:10", head, pid) > 0);
+	/* A pod's processes may log in the same way. */
+	assert_true(asprintf(&others, "%s      1 v2.go:104] EOF\nE1128\n", head) > 0);
+	assert_own_lines(own, "", "");
+	assert_own_lines(mixed, "a\nbc\nIW", "");
+	assert_own_lines(cut, "a", cut + 1);
+	assert_own_lines(others, others, "");
+	assert_own_lines("own\ncommand terminated with exit code 7\n", "own\n",
+			 "command terminated with exit code 7\n");
+	assert_own_lines("xcommand terminated with exit code 7\ny", "xcommand terminated with exit code 7\ny",
+			 "");
+	assert_own_lines("chapter", "chapter", "");
+	assert_own_lines("E", "", "E");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -123,6 +182,7 @@ int main(void)
 		cmocka_unit_test(test_env_without_a_shell_is_refused),
 		cmocka_unit_test(test_bad_settings_are_refused),
 		cmocka_unit_test(test_classify),
+		cmocka_unit_test(test_own_lines),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
