@@ -170,7 +170,10 @@ static bool find_command_end(const struct said *said, int status, size_t *size)
 	if (!line || strtol(line + strlen(terminated), &end, 10) != status)
 		return false;
 	*size = strlen(line);
-	return !end[strspn(end, "\r\n")];
+	end += strspn(end, "\r\n");
+	while (is_log_line(end))
+		end += strcspn(end, "\n") + (end[strcspn(end, "\n")] == '\n');
+	return !*end;
 }
 
 /*

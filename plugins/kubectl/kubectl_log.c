@@ -68,17 +68,22 @@ static enum match match_log_line(const char *text, size_t n, int64_t leader, siz
 	return newline ? YES : MAYBE;
 }
 
-/* It is the last that kubectl says: whatever has something behind it is the command's. */
-static bool may_be_last_word(const char *text, size_t n)
+/* It is the last that kubectl says but for log lines; with anything else behind it it is none. */
+static bool may_be_last_word(const char *text, size_t n, int64_t leader)
 {
 	static const char word[] = KUBECTL_LAST_WORD;
-	size_t at = n < strlen(word) ? n : strlen(word);
+	size_t at = n < strlen(word) ? n : strlen(word), length = 0;
+	enum match match = YES;
 
 	if (memcmp(text, word, at))
 		return false;
 	while (at < n && isdigit((unsigned char)text[at]))
 		at++;
-	return at == n || (text[at] == '\n' && at + 1 == n);
+	if (at < n && text[at++] != '\n')
+		return false;
+	for (; at < n && match == YES; at += length)
+		match = match_log_line(text + at, n - at, leader, &length);
+	return match != NO;
 }
 
 size_t kubectl_find_own_line(const void *instance, const char *text, size_t n, int64_t pid,
@@ -86,7 +91,7 @@ size_t kubectl_find_own_line(const void *instance, const char *text, size_t n, i
 {
 	*length = 0;
 	for (size_t i = 0; i < n; i++) {
-		if (text[i] == KUBECTL_LAST_WORD[0] && may_be_last_word(text + i, n - i))
+		if (text[i] == KUBECTL_LAST_WORD[0] && may_be_last_word(text + i, n - i, pid))
 			return i;
 		if (memchr("IWEF", text[i], 4) &&
 		    match_log_line(text + i, n - i, pid, length) != NO)

@@ -14,6 +14,7 @@ the server misbehave towards whoever uses it. Always:
     delay-S             S seconds pass before each answer
     no-websocket        the upgrade to a WebSocket is refused, that to SPDY is not
     refuse-exec         every upgrade is refused
+    nosh                no command sh is there
     dockershim          what cannot be started is told as old kubelets do: exit code and output
 and at the first exec with this very token, so that what is asked after it finds all well:
     drop                the connection ends instead of an answer
@@ -101,6 +102,8 @@ class Exec:
         self.transport, self.trouble, self.pod_name = transport, trouble, pod_name
         self.broken = threading.Event()
         self.refused = None
+        if "nosh" in trouble:
+            command = ["no-" + command[0] if command[0] == "sh" else command[0], *command[1:]]
         self.process = subprocess.Popen(
             ["docker", "exec", "-i", PODS[pod_name]["container"], *command], bufsize=0,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -163,7 +166,7 @@ class Exec:
         while data := pipe.read(32768):
             if not total and data.startswith(b"OCI runtime exec failed: ") and \
                     "dockershim" not in self.trouble:
-                self.refused = data.decode().strip()
+                self.refused = data.decode().strip().replace('"no-sh"', '"sh"')
                 continue
             total += len(data)
             if self.broken.is_set():
@@ -305,6 +308,10 @@ class Handler(BaseHTTPRequestHandler):
                     field in ("", f"metadata.name={n}")}
 
     def list_pods(self, namespace):
+        selector = self.query.get("labelSelector", [""])[0]
+        if not re.fullmatch(r"([\w./-]*\w=[\w.-]*(,|$))*", selector):
+            return self.refuse(400, "BadRequest", 'Unable to find "/v1, Resource=pods" that match '
+                               f'label selector "{selector}", field selector "": unable to parse')
         if self.query.get("watch", ["false"])[0] in ("true", "1"):
             return self.watch_pods(namespace)
         return self.answer(200, {

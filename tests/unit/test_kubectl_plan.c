@@ -112,6 +112,8 @@ static void test_classify(void **state)
 	assert_verdict(0, 5, "", SANDBOX_END_COMMAND, 0);
 	assert_verdict(1, 0, "own\ncommand terminated with exit code 1\n", SANDBOX_END_COMMAND, 36);
 	assert_verdict(7, 0, "owncommand terminated with exit code 7\n", SANDBOX_END_COMMAND, 36);
+	assert_verdict(7, 0, "owncommand terminated with exit code 7\nE1128 13:18:09.000000 1 a] b\n",
+		       SANDBOX_END_COMMAND, 65);
 	assert_verdict(1, 0, "command terminated with exit code 7\n", SANDBOX_END_LOST, 36);
 	assert_verdict(1, 0, notfound, SANDBOX_END_NOT_STARTED, strlen(notfound));
 	assert_verdict(1, 9, notfound, SANDBOX_END_LOST, strlen(notfound));
@@ -155,12 +157,13 @@ static void assert_own_lines(const char *text, const char *left, const char *hel
 static void test_own_lines(void **state)
 {
 	static const char head[] = "E1128 13:18:09.000000 ";
-	_cleanup_free_ char *own = NULL, *mixed = NULL, *cut = NULL, *others = NULL;
+	_cleanup_free_ char *own = NULL, *mixed = NULL, *cut = NULL, *others = NULL, *last = NULL;
 	pid_t pid = getpid();
 
 	assert_true(asprintf(&own, "%s %d v2.go:104] EOF\n", head, pid) > 0);
 	assert_true(asprintf(&mixed, "%sa\nb%sc\n%sIW%s", own, own, own, own) > 0);
 	assert_true(asprintf(&cut, "a%s %d v2.go:10", head, pid) > 0);
+	assert_true(asprintf(&last, "owncommand terminated with exit code 7\n%s", own) > 0);
 	/* A pod's processes may log in the same way. */
 	assert_true(asprintf(&others, "%s      1 v2.go:104] EOF\nE1128\n", head) > 0);
 	assert_own_lines(own, "", "");
@@ -171,6 +174,7 @@ static void test_own_lines(void **state)
 			 "command terminated with exit code 7\n");
 	assert_own_lines("xcommand terminated with exit code 7\ny", "xcommand terminated with exit code 7\ny",
 			 "");
+	assert_own_lines(last, "own", last + 3);
 	assert_own_lines("chapter", "chapter", "");
 	assert_own_lines("E", "", "E");
 }
