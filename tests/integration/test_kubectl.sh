@@ -109,7 +109,7 @@ pod_has '[s]leep 4321'
 is $? 1 "nothing of it is left in the pod"
 
 # What a host that was killed left is ended by the next one.
-hookbox exec --plugin-dir "$plugins" -c "$dir/hookbox.ini" --sandbox pod -- sleep 5432 &
+hookbox exec --plugin-dir "$plugins" -c "$dir/hookbox.ini" --sandbox pod -- sleep 5432 2>/dev/null &
 host=$!
 wait_for "the command to run" pod_has '[s]leep 5432'
 kill -9 "$(pgrep -P $host -x hookbox || echo $host)" 2>/dev/null
