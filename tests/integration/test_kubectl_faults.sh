@@ -26,7 +26,7 @@ kubeconfig_for()
 	case $1 in
 	missing | broken | empty | directory | unreadable) echo "$dir/$1" && return ;;
 	expired) edit=s/test-token/expired-token/ ;;
-	unreachable) edit=s/127.0.0.1:[0-9]*/127.0.0.1:1/ ;;
+	unreachable) edit='s/127.0.0.1:[0-9]*/127.0.0.1:1/' ;;
 	no-host) edit=s/127.0.0.1:/no-such-host.invalid:/ ;;
 	no-ca) edit='s/"certificate-authority": "[^"]*"/"certificate-authority": "\/nowhere\/ca"/' ;;
 	other-ca) edit='s/"certificate-authority": "[^"]*", *//; s/"certificate-authority": "[^"]*"//' ;;
@@ -65,11 +65,12 @@ field()
 	sed -n "s/.*[{,]\"$2\":\(\"\(\([^\"\\\\]\|\\\\.\)*\)\"\|\([0-9]*\)\).*/\2\4/p" "$dir/$1.json"
 }
 
-# What each row of the table is: its name, the fault, settings, the timeout, the command; then the
+# The slowest comes first, and waits while the others run. What each row of the table is: its name, the fault, settings, the timeout, the command; then the
 # exit code, end and cleanup, or several of them; and the message.
 table()
 {
 	cat <<'END'
+a server that does not answer|delay-60|pod = web|1s|sleep 300|124 timed out unknown|*had not ended after 1000 ms*
 wrong token|401|pod = web|20s|true|125 not started proven|*You must be logged in to the server*; renew the credentials*
 wrong token, a selector|401|selector = app=web|20s|true|125 not started proven|*You must be logged in to the server*; renew the credentials*
 expired token|expired|pod = web|20s|true|125 not started proven|*You must be logged in to the server*; renew the credentials*
@@ -88,8 +89,7 @@ exec is refused|refuse-exec|pod = web|20s|true|125 not started proven|*upgrade i
 no WebSocket: SPDY does it|no-websocket|pod = web|20s|cat; echo err >&2; exit 7|7 exited swept|
 a slow server|delay-0.2|selector = app=web|20s|cat; echo err >&2; exit 7|7 exited swept|
 a server that is too slow|delay-1|pod = web|500ms|sleep 300|124 timed out swept|*had not ended after 500 ms*
-a server that does not answer|delay-60|pod = web|1s|sleep 300|124 timed out unknown|*had not ended after 1000 ms*
-... and a selector|delay-60|selector = app=web;request_timeout = 1s|20s|true|125 not started proven|*see that *API server can be reached*
+a server that does not answer, a selector|delay-60|selector = app=web;request_timeout = 1s|20s|true|125 not started proven|*see that *API server can be reached*
 nothing listens|unreachable|pod = web|20s|true|125 not started proven|*refused*; start the cluster, or correct the server in the kubeconfig
 nothing listens, a selector|unreachable|selector = app=web|20s|true|125 not started proven|*refused*; start the cluster, or correct the server in the kubeconfig
 no such host|no-host|pod = web|20s|true|125 not started proven|*no-such-host.invalid*; correct the server in the kubeconfig
@@ -163,10 +163,10 @@ while IFS='|' read -r name fault keys timeout script expected pattern; do
 	judge $n "$name" "$expected" "$pattern"
 done <"$dir/table"
 
-grep -q "websocket" "$dir/log" && ws=yes || ws=
+ways=$(cut -d ' ' -f 2 "$dir/log" | sort -u | tr '\n' ' ')
 case $("$kubectl" version --client --output=json 2>/dev/null) in
-*'"minor": "2'[0-8]*) is "$ws" "" "this kubectl speaks SPDY" ;;
-*) is "$ws" yes "this kubectl speaks WebSocket, and SPDY where that is refused" ;;
+*'"minor": "2'[0-9]*) is "$ways" "spdy " "this kubectl speaks SPDY" ;;
+*) is "$ways" "spdy websocket " "this kubectl speaks WebSocket, and SPDY where that is refused" ;;
 esac
 pod_has '[f]ault-'
 is $? 1 "nothing is left in the pod"

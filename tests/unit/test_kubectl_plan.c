@@ -122,6 +122,18 @@ static void test_classify(void **state)
 	assert_verdict(1, 0, "", SANDBOX_END_LOST, 0);
 }
 
+static void test_every_exit_code(void **state)
+{
+	for (int code = 1; code <= 255; code++) {
+		_cleanup_free_ char *word = NULL, *other = NULL;
+
+		assert_true(asprintf(&word, "command terminated with exit code %d\n", code) > 0);
+		assert_true(asprintf(&other, "command terminated with exit code %d\n", code - 1) > 0);
+		assert_verdict(code, 1, word, SANDBOX_END_COMMAND, strlen(word));
+		assert_verdict(code, 1, other, SANDBOX_END_LOST, strlen(other));
+	}
+}
+
 static int collect(void *data, const char *bytes, size_t n)
 {
 	buf_add(data, bytes, n);
@@ -186,6 +198,7 @@ int main(void)
 		cmocka_unit_test(test_env_without_a_shell_is_refused),
 		cmocka_unit_test(test_bad_settings_are_refused),
 		cmocka_unit_test(test_classify),
+		cmocka_unit_test(test_every_exit_code),
 		cmocka_unit_test(test_own_lines),
 	};
 
