@@ -115,10 +115,10 @@ class Exec:
 
     def break_off(self, mute):
         self.broken.set()
-        try:
-            if mute:
-                self.transport.end()
-        finally:
+        if mute:
+            self.transport.end()
+            self.transport.connection.close()
+        else:
             self.transport.connection.cut()
         return True
 
@@ -376,12 +376,13 @@ class Handler(BaseHTTPRequestHandler):
         wanted = 1 + sum(k in self.query for k in ("stdin", "stdout", "stderr"))
         try:
             transport.open(wanted)
-            if "cut-start" in trouble or "mute-start" in trouble:
-                if "mute-start" in trouble:
-                    transport.end()
+            if "cut-start" in trouble:
                 return transport.connection.cut()
+            if "mute-start" in trouble:
+                transport.end()
+                return transport.connection.close()
             return Exec(transport, trouble, name, self.query["command"]).run()
-        except (EOFError, OSError):
+        except (EOFError, OSError, ValueError):
             return None
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The streams of kubectl exec, the server's side of them: SPDY/3.1, and v4 and v5.channel.k8s.io."""
+import os
 import select
 import socket
 import ssl
@@ -59,7 +60,17 @@ class Connection:
                 select.select([], [self.tls], [])
 
     def cut(self):
+        """Breaks it off. A client that still writes gets a reset, and does not wait for us."""
+        self.tls.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.tls.shutdown(socket.SHUT_RDWR)
+        os.close(self.tls.detach())
+
+    def close(self):
+        """Says no more, and takes what still comes until the client has seen that."""
+        self.tls.shutdown(socket.SHUT_WR)
+        self.tls.settimeout(10)
+        while self.tls.recv(65536):
+            pass
 
 
 class Spdy:
