@@ -71,53 +71,53 @@ table()
 {
 	cat <<'END'
 a server that does not answer|delay-60|pod = web|1s|sleep 300|124 timed out unknown|*had not ended after 1000 ms*
-wrong token|401|pod = web|20s|true|125 not started proven|*You must be logged in to the server*; renew the credentials*
-wrong token, a selector|401|selector = app=web|20s|true|125 not started proven|*You must be logged in to the server*; renew the credentials*
-expired token|expired|pod = web|20s|true|125 not started proven|*You must be logged in to the server*; renew the credentials*
-forbidden|403|pod = web|20s|true|125 not started proven|*(Forbidden): pods * is forbidden*; grant the account the rights*
-forbidden, a selector|403|selector = app=web|20s|true|125 not started proven|*(Forbidden): pods is forbidden*; grant the account the rights*
-no such pod|none|pod = other|20s|true|125 not started proven|*(NotFound): pods *other* not found; create it, or correct pod and namespace
-the server knows no pod|404|pod = web|20s|true|125 not started proven|*(NotFound): pods *web* not found; create it, or correct pod and namespace
-... and lists it by a selector|404|selector = app=web|20s|true|125 not started proven|*(NotFound): pods *web* not found; create it, or correct pod and namespace
-no pod has the labels|none|selector = app=other|20s|true|125 not started proven|*there are 0 pods with selector app=other; create one*
-no such namespace|none|pod = web;namespace = other|20s|true|125 not started proven|*(NotFound): * not found; create it*
-no such container|none|pod = web;container = other|20s|true|125 not started proven|*container other *; correct container
-no such context|none|pod = web;context = other|20s|true|125 not started proven|*context*other*; correct context, or the kubeconfig
-internal error|500|pod = web|20s|true|125 not started proven|*(InternalError): *on demand; look into what the API server says
-internal error, a selector|500|selector = app=web|20s|true|125 not started proven|*(InternalError): *on demand; look into what the API server says
-exec is refused|refuse-exec|pod = web|20s|true|125 not started proven|*upgrade is refused on demand; *
-no WebSocket: SPDY does it|no-websocket|pod = web|20s|cat; echo err >&2; exit 7|7 exited swept|
-a slow server|delay-0.2|selector = app=web|20s|cat; echo err >&2; exit 7|7 exited swept|
+wrong token|401|pod = web|60s|true|125 not started proven|*You must be logged in to the server*; renew the credentials*
+wrong token, a selector|401|selector = app=web|60s|true|125 not started proven|*You must be logged in to the server*; renew the credentials*
+expired token|expired|pod = web|60s|true|125 not started proven|*You must be logged in to the server*; renew the credentials*
+forbidden|403|pod = web|60s|true|125 not started proven|*(Forbidden): pods * is forbidden*; grant the account the rights*
+forbidden, a selector|403|selector = app=web|60s|true|125 not started proven|*(Forbidden): pods is forbidden*; grant the account the rights*
+no such pod|none|pod = other|60s|true|125 not started proven|*(NotFound): pods *other* not found; create it, or correct pod and namespace
+the server knows no pod|404|pod = web|60s|true|125 not started proven|*(NotFound): pods *web* not found; create it, or correct pod and namespace
+... and lists it by a selector|404|selector = app=web|60s|true|125 not started proven|*(NotFound): pods *web* not found; create it, or correct pod and namespace
+no pod has the labels|none|selector = app=other|60s|true|125 not started proven|*there are 0 pods with selector app=other; create one*
+no such namespace|none|pod = web;namespace = other|60s|true|125 not started proven|*(NotFound): * not found; create it*
+no such container|none|pod = web;container = other|60s|true|125 not started proven|*container other *; correct container
+no such context|none|pod = web;context = other|60s|true|125 not started proven|*context*other*; correct context, or the kubeconfig
+internal error|500|pod = web|60s|true|125 not started proven|*(InternalError): *on demand; look into what the API server says
+internal error, a selector|500|selector = app=web|60s|true|125 not started proven|*(InternalError): *on demand; look into what the API server says
+exec is refused|refuse-exec|pod = web|60s|true|125 not started proven|*upgrade is refused on demand; *
+no WebSocket: SPDY does it|no-websocket|pod = web|60s|cat; echo err >&2; exit 7|7 exited swept|
+a slow server|delay-0.2|selector = app=web|60s|cat; echo err >&2; exit 7|7 exited swept|
 a server that is too slow|delay-1|pod = web|500ms|sleep 300|124 timed out swept|*had not ended after 500 ms*
-a server that does not answer, a selector|delay-60|selector = app=web;request_timeout = 1s|20s|true|125 not started proven|*see that *API server can be reached*
-nothing listens|unreachable|pod = web|20s|true|125 not started proven|*refused*; start the cluster, or correct the server in the kubeconfig
-nothing listens, a selector|unreachable|selector = app=web|20s|true|125 not started proven|*refused*; start the cluster, or correct the server in the kubeconfig
-no such host|no-host|pod = web|20s|true|125 not started proven|*no-such-host.invalid*; correct the server in the kubeconfig
-an unknown authority|other-ca|pod = web|20s|true|125 not started proven|*x509*; correct the certificates in the kubeconfig
-a certificate's file is missing|no-ca|pod = web|20s|true|125 not started proven|*/nowhere/ca*; correct the *kubeconfig
-kubeconfig is missing|missing|pod = web|20s|true|125 not started proven|*/missing*; correct *kubeconfig*
-kubeconfig is missing, a selector|missing|selector = app=web|20s|true|125 not started proven|*/missing*; correct *kubeconfig*
-kubeconfig is broken|broken|pod = web|20s|true|125 not started proven|*; correct the kubeconfig
-kubeconfig is a directory|directory|pod = web|20s|true|125 not started proven|*; correct the kubeconfig
-kubeconfig is empty|empty|pod = web|20s|true|125 not started proven|*; *kubeconfig
-dropped before an answer|drop|pod = web|20s|cat; echo err >&2; exit 7|125 lost swept, 7 exited swept|*
-cut before the command|cut-start|pod = web|20s|sleep 300|125 lost swept|*
-silenced before the command|mute-start|pod = web|20s|sleep 300|125 lost swept|*
-cut within the prologue's mark|cut-out-1|pod = web|20s|cat; sleep 300|125 lost swept|*
-silenced within the prologue's mark|mute-out-1|pod = web|20s|cat; sleep 300|125 lost swept|*
-cut within stdout|cut-out-100000|pod = web|20s|cat; sleep 300|125 lost swept|*
-silenced within stdout|mute-out-100000|pod = web|20s|cat; sleep 300|125 lost swept|*
-cut within stdout, a selector|cut-out-100000|selector = app=web|20s|cat; sleep 300|125 lost swept|*
-cut within the prologue's input|cut-in-20|pod = web|20s|cat; sleep 300|125 lost swept|*
-silenced within the prologue's input|mute-in-20|pod = web|20s|cat; sleep 300|125 lost swept|*
-cut within stdin|cut-in-100000|pod = web|20s|cat >/dev/null; sleep 300|125 lost swept|*
-silenced within stdin|mute-in-100000|pod = web|20s|cat >/dev/null; sleep 300|125 lost swept|*
-cut after the output, before the status|cut-end|pod = web|20s|cat; echo err >&2; exit 7|7 exited swept|
-silenced after the output|mute-end|pod = web|20s|cat; echo err >&2; exit 7|7 exited swept|
-the pod is deleted under the call|delete|pod = gone-1|20s|echo delete me; sleep 300|125 lost unknown|*
-... and a selector|delete|selector = app=gone|20s|echo delete me; sleep 300|125 lost unknown|*
-the command is missing|none|pod = web;shell = none|20s|no-such-command|127 not started proven|*no-such-command*; check the command's name and PATH there
-... and dockershim|dockershim|pod = web;shell = none|20s|no-such-command|127 not started proven|*no-such-command*; check the command's name and PATH there
+a server that does not answer, a selector|delay-60|selector = app=web;request_timeout = 1s|60s|true|125 not started proven|*see that *API server can be reached*
+nothing listens|unreachable|pod = web|60s|true|125 not started proven|*refused*; start the cluster, or correct the server in the kubeconfig
+nothing listens, a selector|unreachable|selector = app=web|60s|true|125 not started proven|*refused*; start the cluster, or correct the server in the kubeconfig
+no such host|no-host|pod = web|60s|true|125 not started proven|*no-such-host.invalid*; correct the server in the kubeconfig
+an unknown authority|other-ca|pod = web|60s|true|125 not started proven|*x509*; correct the certificates in the kubeconfig
+a certificate's file is missing|no-ca|pod = web|60s|true|125 not started proven|*/nowhere/ca*; correct the *kubeconfig
+kubeconfig is missing|missing|pod = web|60s|true|125 not started proven|*/missing*; correct *kubeconfig*
+kubeconfig is missing, a selector|missing|selector = app=web|60s|true|125 not started proven|*/missing*; correct *kubeconfig*
+kubeconfig is broken|broken|pod = web|60s|true|125 not started proven|*; correct the kubeconfig
+kubeconfig is a directory|directory|pod = web|60s|true|125 not started proven|*; correct the kubeconfig
+kubeconfig is empty|empty|pod = web|60s|true|125 not started proven|*; *kubeconfig
+dropped before an answer|drop|pod = web|60s|cat; echo err >&2; exit 7|125 lost swept, 7 exited swept|*
+cut before the command|cut-start|pod = web|60s|sleep 300|125 lost swept|*
+silenced before the command|mute-start|pod = web|60s|sleep 300|125 lost swept|*
+cut within the prologue's mark|cut-out-1|pod = web|60s|cat; sleep 300|125 lost swept|*
+silenced within the prologue's mark|mute-out-1|pod = web|60s|cat; sleep 300|125 lost swept|*
+cut within stdout|cut-out-100000|pod = web|60s|cat; sleep 300|125 lost swept|*
+silenced within stdout|mute-out-100000|pod = web|60s|cat; sleep 300|125 lost swept|*
+cut within stdout, a selector|cut-out-100000|selector = app=web|60s|cat; sleep 300|125 lost swept|*
+cut within the prologue's input|cut-in-20|pod = web|60s|cat; sleep 300|125 lost swept|*
+silenced within the prologue's input|mute-in-20|pod = web|60s|cat; sleep 300|125 lost swept|*
+cut within stdin|cut-in-100000|pod = web|60s|cat >/dev/null; sleep 300|125 lost swept|*
+silenced within stdin|mute-in-100000|pod = web|60s|cat >/dev/null; sleep 300|125 lost swept|*
+cut after the output, before the status|cut-end|pod = web|60s|cat; echo err >&2; exit 7|7 exited swept|
+silenced after the output|mute-end|pod = web|60s|cat; echo err >&2; exit 7|7 exited swept|
+the pod is deleted under the call|delete|pod = gone-1|60s|echo delete me; sleep 300|125 lost unknown|*
+... and a selector|delete|selector = app=gone|60s|echo delete me; sleep 300|125 lost unknown|*
+the command is missing|none|pod = web;shell = none|60s|no-such-command|127 not started proven|*no-such-command*; check the command's name and PATH there
+... and dockershim|dockershim|pod = web;shell = none|60s|no-such-command|127 not started proven|*no-such-command*; check the command's name and PATH there
 END
 }
 
@@ -149,14 +149,16 @@ judge()
 	[ -z "$why" ] || tap_note "$why" "$message" "$(field "$1" stderr)" "$(cat "$dir/$1.err")"
 }
 
-n=0
+n=0 pids=
 table >"$dir/table"
 while IFS='|' read -r name fault keys timeout script expected pattern; do
 	n=$((n + 1))
 	call $n "$fault" "$keys" "$timeout" "$script" </dev/null &
+	pids="$pids $!"
 	wait_for "calls to end" few_run
 done <"$dir/table"
-wait_for "all calls to end" eval '[ $n = $(find "$dir" -name "*.code" | wc -l) ]'
+# shellcheck disable=SC2086 # a list of words
+wait $pids
 n=0
 while IFS='|' read -r name fault keys timeout script expected pattern; do
 	n=$((n + 1))
