@@ -233,12 +233,14 @@ static void hold_text(const struct sandbox_text_sink *sink, const char *text)
 	holder->text = strdup(text);
 }
 
-/* How much of the call's time is left for making its box ready. */
+/* Looking is part of the call and its time; starting is for all calls, however short the first. */
 static int64_t box_time_ms(const struct call *call)
 {
 	int64_t left = (call->deadline_us - clock_us()) / 1000;
 
-	return call->timeout_ms < 0 ? BOX_START_MS : left > 0 ? left : 1;
+	if (call->timeout_ms < 0 || !sandbox_only_finds(call->sandbox))
+		return BOX_START_MS;
+	return left > 0 ? left : 1;
 }
 
 /* Asks the backend for a box; -ENOENT: there is none. */
@@ -248,7 +250,6 @@ static int seek_box(struct sandbox *sandbox, const struct call *call,
 	struct sandbox_box_request request = sandbox_box_request(sandbox, box_time_ms(call));
 	int code = -ENOENT;
 
-	request.labels = strv_view(&call->labels);
 	request.not_box_id = sandbox->gone_box_id;
 	if (sandbox->box.find)
 		code = sandbox->box.find(sandbox->instance, &request, id, message);
@@ -259,7 +260,6 @@ static int seek_box(struct sandbox *sandbox, const struct call *call,
 		code = sandbox->box.find(sandbox->instance, &request, id, message);
 	}
 	if (code == -ENOENT && sandbox->box.start) {
-		request.timeout_ms = box_time_ms(call);
 		code = sandbox->box.start(sandbox->instance, &request, id, message);
 		sandbox->box_started = !code;
 	}

@@ -20,6 +20,7 @@ struct sandbox {
 	struct param_store *store;
 	char *name;
 	struct strv env;
+	struct strv labels;		/* of the boxes that are started for it */
 	char *workdir;
 	bool shell;			/* calls go through the prologue */
 	int64_t timeout_ms;

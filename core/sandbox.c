@@ -152,7 +152,9 @@ static int copy_settings(struct sandbox *sandbox, const struct config_sandbox *c
 		strv_add(&sandbox->env, config->env.v[i]);
 	if (config->workdir)
 		sandbox->workdir = strdup(config->workdir);
-	if (!sandbox->name || sandbox->env.failed || (config->workdir && !sandbox->workdir))
+	strv_printf(&sandbox->labels, "hookbox.owner=%s", ledger_owner(sandbox->context.ledger));
+	strv_printf(&sandbox->labels, "hookbox.sandbox=%s", config->name);
+	if (!sandbox->name || sandbox->env.failed || sandbox->labels.failed || (config->workdir && !sandbox->workdir))
 		return error_no_memory(error);
 	sandbox->shell = config->shell && (sandbox->plugin->flags & SANDBOX_SHELL);
 	sandbox->timeout_ms = config->timeout_ms;
@@ -166,6 +168,7 @@ static void sandbox_free(struct sandbox *sandbox)
 	params_free(sandbox->instance, sandbox->store);
 	pthread_mutex_destroy(&sandbox->lock);
 	strv_free(&sandbox->env);
+	strv_free(&sandbox->labels);
 	free(sandbox->workdir);
 	free(sandbox->box_id);
 	free(sandbox->gone_box_id);
@@ -226,11 +229,9 @@ int sandbox_open(const struct config_sandbox *config, const struct sandbox_plugi
 
 struct sandbox_box_request sandbox_box_request(struct sandbox *sandbox, int64_t timeout_ms)
 {
-	static const char *const none[] = {NULL};
-
 	return (struct sandbox_box_request){
 		.size = sizeof(struct sandbox_box_request),
-		.labels = none,
+		.labels = (const char *const *)sandbox->labels.v,
 		.state_dir = ledger_state_dir(sandbox->context.ledger),
 		.timeout_ms = timeout_ms,
 	};

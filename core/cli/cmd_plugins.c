@@ -13,11 +13,11 @@
 #include "near.h"
 #include "path.h"
 #include "plugin.h"
+#include "print_backend.h"
 #include "sandbox.h"
 
 /* The real file even when argv[0] is a wrapper's or relative. */
 #define THIS_PROGRAM "/proc/self/exe"
-#define BUILT_IN "built-in"
 
 static void put_json(json_t **object)
 {
@@ -134,7 +134,7 @@ static void print_entry(const json_t *entry, int names, int versions, int paths)
 	printf("%s%-*s %-*s %-*s %s%s%s%s\n",
 	       cli_colour(*error ? "\033[31m" : hidden ? "\033[2m" : ""), names,
 	       text_of(entry, "name"), versions, or_else(text_of(entry, "version"), "-"), paths,
-	       or_else(text_of(entry, "path"), BUILT_IN), hidden ? "(hidden) " : "",
+	       or_else(text_of(entry, "path"), PRINT_BUILT_IN), hidden ? "(hidden) " : "",
 	       *error ? "broken: " : "", *error ? error : text_of(entry, "summary"),
 	       cli_colour("\033[0m"));
 }
@@ -166,61 +166,6 @@ static int run_list(struct cli *cli)
 /*
  * ---- info ----
  */
-static const struct {
-	const char *flag;
-	const char *words;
-} flag_words[] = {
-	{"fresh", "every call gets a new box, gone afterwards"},
-	{"kept", "calls enter a box that exists before and after them"},
-	{"mounts", "host paths can be made visible in the box"},
-	{"signals_as_128n", "a command killed by signal N looks like one that exited with 128 + N"},
-	{"shell", "environment and arguments go in through the box's sh, byte for byte"},
-	{"ends_with_process", "the box ends with the process that was started"},
-	{"host_process", "the command is a process of the host"},
-};
-
-static const char *words_of(const char *flag)
-{
-	for (size_t i = 0; i < sizeof(flag_words) / sizeof(flag_words[0]); i++)
-		if (!strcmp(flag_words[i].flag, flag))
-			return flag_words[i].words;
-	return flag;
-}
-
-static void print_param(const json_t *param)
-{
-	const json_t *dflt = json_object_get(param, "default");
-
-	printf("  %s = %s\n      %s", text_of(param, "key"),
-	       or_else(text_of(param, "metavar"), text_of(param, "type")), text_of(param, "help"));
-	if (json_is_true(json_object_get(param, "required")))
-		fputs(" (required)", stdout);
-	if (json_is_true(json_object_get(param, "secret")))
-		fputs(" (secret: never shown)", stdout);
-	if (json_is_string(dflt))
-		printf(" (default: %s)", json_string_value(dflt));
-	putchar('\n');
-}
-
-static void print_info(const json_t *info)
-{
-	const json_t *item;
-	size_t i;
-
-	printf("%s %s\n%s\n%s\n", text_of(info, "name"), text_of(info, "version"),
-	       text_of(info, "summary"), or_else(text_of(info, "path"), BUILT_IN));
-	puts("\nWhat it is:");
-	json_array_foreach (json_object_get(info, "flags"), i, item)
-		printf("  %s\n", words_of(json_string_value(item)));
-	json_array_foreach (json_object_get(info, "extensions"), i, item)
-		printf("  has %s\n", json_string_value(item));
-	printf("\nKeys of a [sandbox NAME] with mode = %s:\n", text_of(info, "name"));
-	json_array_foreach (json_object_get(info, "params"), i, item)
-		print_param(item);
-	if (!json_array_size(json_object_get(info, "params")))
-		puts("  none of its own");
-}
-
 /* The backend of that name or in that file; NULL with the failure said. */
 static json_t *find_backend(struct cli *cli, const char *name)
 {
@@ -251,21 +196,44 @@ static json_t *find_backend(struct cli *cli, const char *name)
 	return found;
 }
 
-static int run_info(struct cli *cli)
+static int print_info(struct cli *cli, const char *format)
 {
-	_cleanup_json_ json_t *info = NULL;
+	_cleanup_json_ json_t *info = find_backend(cli, cli->operands.v[0]);
 
-	if (cli_no_options(cli) || !cli_operands(cli, 1, 1, "the backend's NAME"))
-		return cli->status;
-	info = find_backend(cli, cli->operands.v[0]);
 	if (!info)
 		return CLI_FAILED;
 	if (*text_of(info, "error"))
 		return cli_fail(cli, CLI_FAILED, "%s", text_of(info, "error"));
 	if (cli->json)
 		return print_json(cli, info);
-	print_info(info);
+	if (!print_backend(info, format))
+		return cli_fail(cli, CLI_USAGE, "--format is text, man or markdown, not \"%s\"",
+				format);
 	return CLI_OK;
+}
+
+enum { OPT_FORMAT = CLI_OPT_OWN };
+
+static int run_info(struct cli *cli)
+{
+	static const struct option options[] = {
+		CLI_OPTIONS,
+		{"format", required_argument, NULL, OPT_FORMAT},
+		{0},
+	};
+	const char *format = NULL;
+	int option;
+
+	while ((option = cli_option(cli, "-:" CLI_LETTERS, options)) != -1) {
+		if (option == '?')
+			return cli->status;
+		format = optarg;
+	}
+	if (!cli_operands(cli, 1, 1, "the backend's NAME"))
+		return cli->status;
+	if (format && cli->json)
+		return cli_fail(cli, CLI_USAGE, "--format and --json exclude each other");
+	return print_info(cli, format ? format : "text");
 }
 
 /*
@@ -386,7 +354,9 @@ const struct cli_command cmd_plugins_info = {
 	.name = "plugins info",
 	.summary = "Explains a backend: what it is, and the keys of its [sandbox] section",
 	.usage = "NAME",
-	.help = "NAME may also be the path of a plugin file.\n\n",
+	.help = "NAME may also be the path of a plugin file.\n\n"
+		"      --format FORMAT   text, or the keys alone: as man (the list of a man page's\n"
+		"                        section PARAMETERS) or markdown (rows of a table)\n",
 	.run = run_info,
 };
 

@@ -214,6 +214,12 @@ HOOKBOX_CONFIG='' run plugins info direct
 like "$status/$out" "0/direct *the command is a process of the host*mode = direct*" "plugins info"
 run plugins info direct --json
 like "$out" '{"name":"direct",*"params":\[\]*' "plugins info --json"
+run plugins info direct --format man
+is "$status/$out" "0/None of its own." "plugins info --format"
+run plugins info direct --format pdf
+like "$status/$out/$err" '2//hookbox: --format is text, man or markdown, not "pdf"*' "plugins info in no such format"
+run plugins info direct --format man --json
+is "$status" 2 "plugins info is printed in one way"
 run plugins info dirct
 like "$status/$err" '125/hookbox: *did you mean "direct"?' "plugins info of what is not there"
 run plugins check "$plugins/broken.so"

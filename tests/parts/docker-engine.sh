@@ -108,10 +108,11 @@ engine_reenter()
 	exec sudo -n -- setpriv --reuid "$reuid" --regid "$regid" --groups "$groups" "$@"
 }
 
-# engine_image NAME: an image with busybox and nothing else, unless there is one of that name.
+# engine_image NAME [CLI]: an image with busybox and nothing else, unless there is one of that name.
 engine_image()
 {
-	docker image inspect "$1" >/dev/null 2>&1 && return 0
+	cli=${2:-docker}
+	$cli image inspect "$1" >/dev/null 2>&1 && return 0
 	busybox=$(command -v busybox) || return 1
 	root=$(mktemp -d "${TMPDIR:-/tmp}/hookbox-image.XXXXXX") || return 1
 	mkdir "$root/bin" "$root/etc" "$root/tmp" "$root/proc" "$root/sys" "$root/dev" &&
@@ -123,7 +124,7 @@ engine_image()
 		echo 'root:x:0:0:root:/:/bin/sh' >"$root/etc/passwd" &&
 		echo 'root:x:0:' >"$root/etc/group" &&
 		tar -C "$root" --owner 0 --group 0 -c . |
-		docker import --change 'ENV PATH=/bin' --change 'CMD ["sh"]' - "$1" >/dev/null
+		$cli import --change 'ENV PATH=/bin' --change 'CMD ["sh"]' - "$1" >/dev/null
 	status=$?
 	rm -rf "$root"
 	return $status

@@ -8,7 +8,7 @@ build_packages='gcc make libc6-dev autoconf automake libtool pkg-config libjanss
 # shellcheck disable=SC2034
 fuzz_packages='clang libclang-rt-dev'
 # shellcheck disable=SC2034
-test_packages='binutils bubblewrap busybox-static mandoc openssl procps python3 shellcheck valgrind xz-utils'
+test_packages='binutils bubblewrap busybox-static catatonit mandoc openssl podman procps python3 runc shellcheck valgrind xz-utils'
 
 have()
 {
@@ -79,6 +79,6 @@ tree_copy()
 {
 	mkdir -p "$1" &&
 		tar --exclude=./.git --exclude=./build --exclude=./build-asan --exclude=./build-tsan \
-			--exclude=./build-logs -c . |
+			--exclude=./build-logs --exclude=./build-vm -c . |
 		tar -C "$1" --no-same-owner -x && chmod -R go-w "$1"
 }

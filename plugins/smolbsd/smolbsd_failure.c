@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Telling ssh's failures from the command's. ssh exits with the command's own status, and with 255
+ * when it failed itself, and then it says why: it is told to. So 255 with nothing said is the
+ * command's own; what a signal ends is 128 + N, of the shell that smolbsd_plan() leaves there.
+ */
+#include "smolbsd.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define SSH_FAILED 255
+#define NO_COMMAND 127
+#define NOT_EXECUTABLE 126
+#define TEXT_SIZE 4096
+
+/* The first that is found anywhere decides: what caused a failure stands above what followed. */
+static const struct meaning {
+	const char *sentence;
+	const char *advice;
+	uint32_t end;
+} meanings[] = {
+	/* The machine was reached, and the command may have been started there. */
+	{"closed by remote host", "see that the machine still runs", SANDBOX_END_LOST},
+	{"not responding", "see that the machine still runs", SANDBOX_END_LOST},
+	{"Read from remote host", "see that the machine still runs", SANDBOX_END_LOST},
+	{"client_loop: send disconnect", "see that the machine still runs", SANDBOX_END_LOST},
+	{"Disconnected from", "see that the machine still runs", SANDBOX_END_LOST},
+	{"Received disconnect from", "see in the machine's log why", SANDBOX_END_LOST},
+	{"Bad packet length", "see that the machine still runs", SANDBOX_END_LOST},
+	{"Corrupted MAC", "see that the machine still runs", SANDBOX_END_LOST},
+	/* Nothing was started. */
+	{"HOST IDENTIFICATION HAS CHANGED",
+	 "if the machine was made anew, correct host_key or remove its line from known_hosts; else "
+	 "it is another one that answers"},
+	{"host key is known for", "put its key into known_hosts, or into host_key"},
+	{"Host key verification failed", "correct host_key, or known_hosts"},
+	{"UNPROTECTED PRIVATE KEY FILE", "chmod 600 the identity_file"},
+	{"Load key",
+	 "correct identity_file: it holds no private key that can be used without asking"},
+	{"not accessible: No such file", "correct identity_file: there is no such file"},
+	{"Identity file", "correct identity_file: it cannot be read"},
+	{"Too many authentication failures", "set identity_file, so that only that key is tried"},
+	{"Permission denied (", "put the key of identity_file into the user's authorized_keys, or "
+				"correct user"},
+	{"Could not resolve hostname", "correct host"},
+	{"Connection refused", "start sshd in the machine, or correct host and port"},
+	{"No route to host", "correct host, or start the machine"},
+	{"Network is unreachable", "correct host, or start the machine"},
+	{"Connection timed out", "see that an ssh server answers there, or raise connect_timeout"},
+	{"banner exchange", "see that it is an ssh server that listens there"},
+	{"timed out", "see that an ssh server answers there, or raise connect_timeout"},
+	{"banner line too long", "see that it is an ssh server that listens there"},
+	{"No SSH version received", "see that it is an ssh server that listens there"},
+	{"no matching", "allow an algorithm that both sides have, with extra_args"},
+	{"Bad configuration option", "correct extra_args, or install OpenSSH 8.5 or later"},
+	{"command-line: line", "correct extra_args"},
+	{"kex_exchange_identification", "see in the log of the machine's sshd why"},
+	{"Connection closed by", "see in the log of the machine's sshd why"},
+	{"Connection reset by", "see in the log of the machine's sshd why"},
+	{"ssh_dispatch_run_fatal", "see that it is an ssh server that listens there"},
+	{"ssh: ", "see with ssh by hand what is wrong"},
+};
+
+/* How the last line begins that ssh prints when it fails; with "ssh: " for most of it. */
+static bool is_last_word(const char *line)
+{
+	static const char *const beginnings[] = {
+		"ssh: ",
+		"Connection closed by ",
+		"Connection reset by ",
+		"Connection to ",
+		"Connection timed out",
+		"Timeout, server ",
+		"Read from remote host ",
+		"client_loop: ",
+		"Disconnected from ",
+		"Received disconnect from ",
+		"Bad packet length",
+		"Corrupted MAC",
+		"Host key verification failed",
+		"kex_exchange_identification: ",
+		"ssh_dispatch_run_fatal: ",
+		"banner exchange: ",
+		"Unable to negotiate with ",
+		"command-line: line ",
+		"Bad configuration option",
+		"Too many authentication failures",
+	};
+	const char *denied = strstr(line, ": Permission denied (");
+
+	for (size_t i = 0; i < N_ELEMENTS(beginnings); i++)
+		if (!strncmp(line, beginnings[i], strlen(beginnings[i])))
+			return true;
+	/* "USER@HOST: Permission denied (publickey)." */
+	return denied && strcspn(line, " ") == (size_t)(denied - line) + 1;
+}
+
+/* Where the last line begins that is not empty. */
+static const char *last_line(const char *text, size_t size)
+{
+	const char *line = text + size;
+
+	while (line > text && strchr("\r\n", line[-1]))
+		line--;
+	while (line > text && line[-1] != '\n')
+		line--;
+	return line;
+}
+
+static void copy_line(const char *text, const char *at, char *copy, size_t size)
+{
+	size_t n = 0;
+
+	while (at > text && at[-1] != '\n')
+		at--;
+	/* "@    WARNING: ...!     @" */
+	at += strspn(at, "@ ");
+	for (; *at && *at != '\n' && n + 1 < size; at++)
+		if ((unsigned char)*at >= ' ' && *at != '@')
+			copy[n++] = *at;
+	while (n && (copy[n - 1] == ' ' || copy[n - 1] == '.'))
+		n--;
+	copy[n] = '\0';
+}
+
+bool smolbsd_explain(const char *said, size_t size, struct smolbsd_failure *failure)
+{
+	char text[TEXT_SIZE + 1];
+	const char *found = NULL;
+
+	if (size > TEXT_SIZE) {
+		said += size - TEXT_SIZE;
+		size = TEXT_SIZE;
+	}
+	for (size_t i = 0; i < size; i++)
+		text[i] = said[i] ? said[i] : ' ';
+	text[size] = '\0';
+	if (!is_last_word(last_line(text, size)))
+		return false;
+	for (size_t i = 0; i < N_ELEMENTS(meanings) && !found; i++) {
+		found = strstr(text, meanings[i].sentence);
+		if (!found)
+			continue;
+		failure->end = meanings[i].end ? meanings[i].end : SANDBOX_END_NOT_STARTED;
+		failure->advice = meanings[i].advice;
+		copy_line(text, found, failure->what, sizeof(failure->what));
+		while (found > text && found[-1] != '\n')
+			found--;
+		failure->tail = size - (size_t)(found - text);
+	}
+	return found;
+}
+
+/* The shell's own word on a command that it could not start, at the end of stderr. */
+static bool shell_says(const struct sandbox_process_end *end, const char *word)
+{
+	size_t length = strlen(word), size = end->stderr_tail_size;
+
+	while (size && strchr("\r\n", end->stderr_tail[size - 1]))
+		size--;
+	return size >= length &&
+	       !memcmp(end->stderr_tail + size - length, word, length);
+}
+
+/* Without a prologue that looks, the login shell tells whether there is such a command. */
+static void classify_command(const struct sandbox_process_end *end, struct sandbox_verdict *verdict)
+{
+	if (end->stdout_total)
+		return;
+	if (end->status == NO_COMMAND && shell_says(end, "not found")) {
+		verdict->error_number = ENOENT;
+		snprintf(verdict->message, sizeof(verdict->message),
+			 "there is no such command in the machine; correct its name");
+	} else if (end->status == NOT_EXECUTABLE && shell_says(end, "ermission denied")) {
+		verdict->error_number = EACCES;
+		snprintf(verdict->message, sizeof(verdict->message),
+			 "the command may not be executed in the machine; chmod +x it");
+	} else {
+		return;
+	}
+	verdict->end = SANDBOX_END_NOT_STARTED;
+	verdict->drop_stderr_tail = end->stderr_tail_size;
+}
+
+void smolbsd_classify(const void *instance, const struct sandbox_process_end *end,
+		      struct sandbox_verdict *verdict)
+{
+	struct smolbsd_failure failure;
+
+	if (end->signaled) {
+		verdict->end = SANDBOX_END_LOST;
+		snprintf(verdict->message, sizeof(verdict->message),
+			 "signal %d ended ssh; see who sent it", end->status);
+	} else if (end->status != SSH_FAILED) {
+		classify_command(end, verdict);
+	} else if (smolbsd_explain(end->stderr_tail, end->stderr_tail_size, &failure)) {
+		/* Where something came out, something had been started. */
+		verdict->end = end->stdout_total ? SANDBOX_END_LOST : failure.end;
+		verdict->drop_stderr_tail = verdict->end == SANDBOX_END_LOST ?
+						    failure.tail : end->stderr_tail_size;
+		snprintf(verdict->message, sizeof(verdict->message), "%s; %s", failure.what,
+			 failure.advice);
+	}
+}

@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: MIT */
+/* smolbsd_ssh: what it plans, what it refuses, and how it judges ssh's end. */
+#include "unit.h"
+
+#include "box.h"
+#include "prologue.h"
+
+#define KEY "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0123456789abcdefghijklmnopqrstuvwxyzABCDEFG"
+
+static const char *const none[] = {NULL};
+static const char *const shell_argv[] = {"sh", "-c", "it's a\nscript", NULL};
+static const struct sandbox_plan_request shell_request = {
+	.size = sizeof(shell_request),
+	.purpose = SANDBOX_PURPOSE_CALL,
+	.call_id = "o-1",
+	.argv = shell_argv,
+	.env = none,
+	.labels = none,
+};
+
+/* The host's quoting function, as core hands it out. */
+static void quote(const struct sandbox_host *host, const char *text,
+		  const struct sandbox_text_sink *sink)
+{
+	_cleanup_buf_ struct buf quoted = {0};
+
+	quote_add(&quoted, text, "\n");
+	sink->text(sink, quoted.data);
+}
+
+#define OPEN_SSH(box, ...)                                                            \
+	do {                                                                          \
+		OPEN(box, "smolbsd_ssh", __VA_ARGS__);                                \
+		(box)->host.quote = quote;                                            \
+	} while (0)
+
+static void close_box(struct box *box)
+{
+	box->plugin->close(box->instance);
+	box_close(box);
+}
+
+static void assert_plan(const struct box *box, const struct sandbox_plan_request *request,
+			const char *expected)
+{
+	_cleanup_plan_ struct plan plan = {0};
+	struct hookbox_error error = {0};
+
+	if (plan_make(box->plugin, box->instance, request, &plan, &error))
+		fail_msg("%s", error.message);
+	assert_argv(&plan.argv, expected);
+}
+
+#define OPTIONS                                                                               \
+	"-F\n/dev/null\n-T\n-oBatchMode=yes\n-oLogLevel=INFO\n-oEscapeChar=none\n"            \
+	"-oControlPath=none\n-oClearAllForwardings=yes\n-oForwardAgent=no\n-oForwardX11=no\n" \
+	"-oPermitLocalCommand=no\n-oUpdateHostKeys=no\n-oVerifyHostKeyDNS=no\n"               \
+	"-oServerAliveInterval=15\n-oServerAliveCountMax=3\n-oConnectionAttempts=1\n"
+#define COMMAND "'sh' '-c' 'it'\\''s a\nscript'; exit $?\n"
+
+static void test_plan(void **state)
+{
+	struct box box;
+
+	OPEN_SSH(&box, "host=vm.example", "known_hosts=keys");
+	assert_plan(&box, &shell_request,
+		    "ssh\n" OPTIONS "-oConnectTimeout=10\n-oGlobalKnownHostsFile=/dev/null\n"
+		    "-oStrictHostKeyChecking=accept-new\n-oUserKnownHostsFile=/conf/keys\n"
+		    "-p\n22\n-l\nssh\n--\nvm.example\n" COMMAND);
+	close_box(&box);
+	OPEN_SSH(&box, "host=::1", "port=2222", "user=me", "identity_file=id", "host_key=" KEY " me@x",
+		 "connect_timeout=1500", "extra_args=-oProxyJump=gate", "ssh_path=./ssh");
+	assert_plan(&box, &shell_request,
+		    "/conf/ssh\n" OPTIONS "-oConnectTimeout=2\n-oGlobalKnownHostsFile=/dev/null\n"
+		    "-oStrictHostKeyChecking=yes\n-oUserKnownHostsFile=/dev/null\n"
+		    "-oHostKeyAlias=hookbox\n"
+		    "-oKnownHostsCommand=/bin/sh -c \"echo hookbox " KEY "\"\n"
+		    "-oIdentitiesOnly=yes\n-i\n/conf/id\n-oProxyJump=gate\n"
+		    "-p\n2222\n-l\nme\n--\n::1\n" COMMAND);
+	close_box(&box);
+	OPEN_SSH(&box, "host=h", "known_hosts=/k", "host_key=strict");
+	assert_plan(&box, &shell_request,
+		    "ssh\n" OPTIONS "-oConnectTimeout=10\n-oGlobalKnownHostsFile=/dev/null\n"
+		    "-oStrictHostKeyChecking=yes\n-oUserKnownHostsFile=/k\n"
+		    "-p\n22\n-l\nssh\n--\nh\n" COMMAND);
+	close_box(&box);
+}
+
+static void test_plan_for_a_machine_of_our_own(void **state)
+{
+	struct sandbox_plan_request request = shell_request;
+	struct box box;
+
+	OPEN_SSH(&box, "smolbsd_dir=/smol", "service=sshd");
+	request.box_id = "hookbox-o-1f-41022";
+	assert_plan(&box, &request,
+		    "ssh\n" OPTIONS "-oConnectTimeout=10\n-oGlobalKnownHostsFile=/dev/null\n"
+		    "-oStrictHostKeyChecking=accept-new\n"
+		    "-oUserKnownHostsFile=/smol/hookbox-o-1f-41022.known_hosts\n"
+		    "-oHostKeyAlias=hookbox-o-1f-41022\n"
+		    "-p\n41022\n-l\nssh\n--\n127.0.0.1\n" COMMAND);
+	close_box(&box);
+}
+
+static void assert_no_plan(const struct box *box, const struct sandbox_plan_request *request,
+			   const char *sentence)
+{
+	_cleanup_plan_ struct plan plan = {0};
+	struct hookbox_error error = {0};
+
+	assert_int_not_equal(plan_make(box->plugin, box->instance, request, &plan, &error), 0);
+	if (!strstr(error.message, sentence))
+		fail_msg("\"%s\" is not in \"%s\"", sentence, error.message);
+}
+
+static void test_no_plan(void **state)
+{
+	static const char *const env[] = {"A=b", NULL};
+	static const char *const ids[] = {
+		"", "x", "hookbox-o-70000", "hookbox-o-", "hookbox-o-0", "hookbox--22",
+		"hookbox-o-2x", "hookbox-../o-22", "hookbox-o-000022", NULL,
+	};
+	struct sandbox_plan_request request = shell_request;
+	struct box box;
+
+	OPEN_SSH(&box, "smolbsd_dir=/smol", "service=sshd");
+	for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
+		request.box_id = ids[i];
+		assert_no_plan(&box, &request, "no machine of this sandbox has been booted");
+	}
+	close_box(&box);
+	OPEN_SSH(&box, "host=h", "known_hosts=/k");
+	request.env = env;
+	assert_no_plan(&box, &request, "needs a shell in the machine");
+	close_box(&box);
+}
+
+static void assert_refused(const char *sentence, const char *const *settings)
+{
+	struct box box;
+
+	if (!box_open(&box, "smolbsd_ssh", settings))
+		fail_msg("not refused: %s", sentence);
+	if (!strstr(box.error, sentence))
+		fail_msg("\"%s\" is not in \"%s\"", sentence, box.error);
+	box_close(&box);
+}
+
+#define REFUSED(sentence, ...) assert_refused(sentence, (const char *const[]){__VA_ARGS__, NULL})
+
+static void test_refused_settings(void **state)
+{
+	static const char *const names[] = {"a b", "$(id)", "a;b", "a/b", "a'b", "a\"b", "a@b", "*"};
+	_cleanup_strv_ struct strv long_names = {0};
+
+	strv_printf(&long_names, "host=%0300d", 0);
+	strv_printf(&long_names, "service=%0300d", 0);
+	strv_printf(&long_names, "user=%0300d", 0);
+	REFUSED("is no host name", long_names.v[0]);
+	REFUSED("is no name of a service", "smolbsd_dir=/s", long_names.v[1]);
+	REFUSED("is no user name", "host=h", long_names.v[2]);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		_cleanup_strv_ struct strv text = {0};
+
+		strv_printf(&text, "host=%s", names[i]);
+		strv_printf(&text, "user=%s", names[i]);
+		strv_printf(&text, "service=%s", names[i]);
+		REFUSED("is no host name", text.v[0]);
+		REFUSED("is no user name", "host=h", text.v[1]);
+		REFUSED("is no name of a service", "smolbsd_dir=/s", text.v[2]);
+	}
+	REFUSED("is no name of a service", "smolbsd_dir=/s", "service=..");
+	REFUSED("set host = HOST", "user=ssh");
+	REFUSED("are two machines", "host=h", "smolbsd_dir=/s");
+	REFUSED("set service = NAME", "smolbsd_dir=/s");
+	REFUSED("cpus is for booting", "host=h", "cpus=2");
+	REFUSED("boot_timeout is for booting", "host=h", "boot_timeout=2s");
+	REFUSED("port must be", "host=h", "port=0");
+	REFUSED("port must be", "host=h", "port=65536");
+	REFUSED("memory must be", "smolbsd_dir=/s", "service=x", "memory=1000");
+	REFUSED("cpus must be", "smolbsd_dir=/s", "service=x", "cpus=0");
+	REFUSED("connect_timeout must be", "host=h", "connect_timeout=10");
+	REFUSED("known_hosts is for", "smolbsd_dir=/s", "service=x", "known_hosts=/k");
+}
+
+static void test_refused_host_keys(void **state)
+{
+	REFUSED("neither accept-new nor strict", "host=h", "host_key=no");
+	REFUSED("neither accept-new nor strict", "host=h", "host_key=off");
+	REFUSED("neither accept-new nor strict", "host=h", "host_key=ssh-ed25519");
+	REFUSED("neither accept-new nor strict", "host=h", "host_key=" KEY "\"; id");
+	REFUSED("neither accept-new nor strict", "host=h", "host_key=$(id) " KEY);
+	REFUSED("set known_hosts", "host=h", "host_key=strict");
+	REFUSED("would not be read", "host=h", "host_key=" KEY, "known_hosts=/k");
+	REFUSED("a path with spaces", "host=h", "known_hosts=/a b");
+	REFUSED("a path with spaces", "smolbsd_dir=/%h", "service=x");
+}
+
+static void test_refused_extra_args(void **state)
+{
+	static const char *const args[] = {
+		"extra_args=-oStrictHostKeyChecking=no", "extra_args=-ostricthostkeychecking=no",
+		"extra_args=-oUserKnownHostsFile=/dev/null", "extra_args=-oRemoteCommand=id",
+		"extra_args=-oPort=1", "extra_args=-oBatchMode=no", "extra_args=-oSendEnv=*",
+		"extra_args=-oControlPath=/x",
+	};
+
+	for (size_t i = 0; i < sizeof(args) / sizeof(args[0]); i++)
+		REFUSED("is hookbox's own affair", "host=h", "known_hosts=/k", args[i]);
+	REFUSED("is not of the form", "host=h", "extra_args=-v");
+	REFUSED("is not of the form", "host=h", "extra_args=word");
+	REFUSED("is not of the form", "host=h", "extra_args=-o");
+	REFUSED("is not of the form", "host=h", "extra_args=-oPort 1");
+	REFUSED("is not of the form", "host=h", "extra_args=-oStrictHostKeyChecking no=1");
+}
+
+/* ---- classify ---- */
+
+struct ending {
+	const char *said;
+	int status;
+	bool output;		/* something came out on stdout */
+	uint32_t end;
+	int error_number;
+	const char *sentence;	/* in the message; NULL: it is the command's own end */
+	const char *kept;	/* what is left of stderr */
+};
+
+static const struct ending endings[] = {
+	{"", 0, true, SANDBOX_END_COMMAND, 0, NULL, ""},
+	{"", 255, false, SANDBOX_END_COMMAND, 0, NULL, ""},
+	{"curl: Connection refused\n", 255, false, SANDBOX_END_COMMAND, 0, NULL,
+	 "curl: Connection refused\n"},
+	{"", 137, false, SANDBOX_END_COMMAND, 0, NULL, ""},
+	{"x: not found\nno\n", 127, false, SANDBOX_END_COMMAND, 0, NULL, "x: not found\nno\n"},
+	{"sh: x: not found\n", 127, false, SANDBOX_END_NOT_STARTED, ENOENT, "no such command", ""},
+	{"sh: /x: Permission denied\n", 126, false, SANDBOX_END_NOT_STARTED, EACCES, "chmod +x", ""},
+	{"ssh: connect to host h port 22: Connection refused\r\n", 255, false,
+	 SANDBOX_END_NOT_STARTED, 0, "start sshd in the machine", ""},
+	{"ssh: Could not resolve hostname h: Name or service not known\r\n", 255, false,
+	 SANDBOX_END_NOT_STARTED, 0, "correct host", ""},
+	{"me@h: Permission denied (publickey).\r\n", 255, false, SANDBOX_END_NOT_STARTED, 0,
+	 "authorized_keys", ""},
+	{"@ WARNING: UNPROTECTED PRIVATE KEY FILE!  @\nLoad key \"id\": bad permissions\r\n"
+	 "me@h: Permission denied (publickey).\r\n", 255, false, SANDBOX_END_NOT_STARTED, 0,
+	 "chmod 600", ""},
+	{"@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @\nHost key verification failed.\r\n",
+	 255, false, SANDBOX_END_NOT_STARTED, 0, "it is another one that answers", ""},
+	{"Connection timed out during banner exchange\r\nConnection to h port 22 timed out\r\n", 255,
+	 false, SANDBOX_END_NOT_STARTED, 0, "raise connect_timeout", ""},
+	{"a word\nConnection to h closed by remote host.\r\n", 255, false, SANDBOX_END_LOST, 0,
+	 "still runs", "a word\n"},
+	{"Timeout, server h not responding.\r\n", 255, true, SANDBOX_END_LOST, 0, "still runs", ""},
+	{"a\nConnection reset by h port 22\r\n", 255, true, SANDBOX_END_LOST, 0, "log", "a\n"},
+};
+
+static void test_ends(void **state)
+{
+	struct box box;
+
+	OPEN_SSH(&box, "host=h", "known_hosts=/k");
+	for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++) {
+		const struct ending *ending = &endings[i];
+		const struct sandbox_process_end end = {
+			.size = sizeof(end), .status = ending->status, .stderr_tail = ending->said,
+			.stderr_tail_size = strlen(ending->said), .stdout_total = ending->output,
+		};
+		struct sandbox_verdict verdict = {
+			.size = sizeof(verdict), .end = SANDBOX_END_COMMAND, .status = ending->status,
+		};
+
+		box.plugin->classify(box.instance, &end, &verdict);
+		if (verdict.end != ending->end || verdict.error_number != ending->error_number ||
+		    (ending->sentence && !strstr(verdict.message, ending->sentence)))
+			fail_msg("\"%s\": %u, %d, \"%s\"", ending->said, verdict.end,
+				 verdict.error_number, verdict.message);
+		assert_int_equal(verdict.drop_stderr_tail,
+				 strlen(ending->said) - strlen(ending->kept));
+	}
+	close_box(&box);
+}
+
+static void test_a_signal_on_ssh_is_a_loss(void **state)
+{
+	const struct sandbox_process_end end = {
+		.size = sizeof(end), .signaled = true, .status = 9, .stderr_tail = "",
+	};
+	struct sandbox_verdict verdict = {.size = sizeof(verdict), .end = SANDBOX_END_COMMAND};
+	struct box box;
+
+	OPEN_SSH(&box, "host=h", "known_hosts=/k");
+	box.plugin->classify(box.instance, &end, &verdict);
+	assert_int_equal(verdict.end, SANDBOX_END_LOST);
+	assert_string_equal(verdict.message, "signal 9 ended ssh; see who sent it");
+	close_box(&box);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_plan),
+		cmocka_unit_test(test_plan_for_a_machine_of_our_own),
+		cmocka_unit_test(test_no_plan),
+		cmocka_unit_test(test_refused_settings),
+		cmocka_unit_test(test_refused_host_keys),
+		cmocka_unit_test(test_refused_extra_args),
+		cmocka_unit_test(test_ends),
+		cmocka_unit_test(test_a_signal_on_ssh_is_a_loss),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
