@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What kubectl says of itself while the command's stderr passes through its own: log lines such as
- * "E1128 13:18:09.000000    1234 v2.go:104] ...", whose number is the pid of who wrote it, and at the
- * end "command terminated with exit code N".
+ * "E1128 13:18:09.000000    1234 v2.go:104] ...", whose number is the pid of who wrote it, and at
+ * the end "command terminated with exit code N".
  */
 #include <ctype.h>
 #include <errno.h>
@@ -13,7 +13,7 @@
 
 #include "kubectl.h"
 
-/* How far behind kubectl's pid that of a process may be which it, or a script around it, started. */
+/* How far behind the leader's pid that of a process may be which it started. */
 #define NEAR_PIDS 4096
 
 enum match { NO, MAYBE, YES };

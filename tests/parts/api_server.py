@@ -195,8 +195,8 @@ class Exec:
             return
         end = exit_status(code)
         if self.refused:
-            end = status(500, "InternalError", "Internal error occurred: error executing command in "
-                         f"container: failed to exec in container: {self.refused}")
+            end = status(500, "InternalError", "Internal error occurred: error executing command "
+                         f"in container: failed to exec in container: {self.refused}")
         self.transport.write(ERROR, json.dumps(end).encode())
         self.transport.end()
         time.sleep(0.05)
@@ -292,8 +292,8 @@ class Handler(BaseHTTPRequestHandler):
         if not execute:
             return self.answer(200, self.pod(name, PODS[name]))
         if self.query.get("container", ["main"])[0] != "main":
-            return self.refuse(400, "BadRequest",
-                               f"container {self.query['container'][0]} is not valid for pod {name}")
+            wrong = self.query["container"][0]
+            return self.refuse(400, "BadRequest", f"container {wrong} is not valid for pod {name}")
         if "refuse-exec" in trouble:
             return self.refuse(500, "InternalError", "upgrade is refused on demand")
         return self.upgrade(trouble, name)

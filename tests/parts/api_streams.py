@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The streams of kubectl exec, the server's side of them: SPDY/3.1, and v4 and v5.channel.k8s.io."""
+"""The server's side of kubectl exec's streams: SPDY/3.1, and v4 and v5.channel.k8s.io."""
 import os
 import select
 import socket

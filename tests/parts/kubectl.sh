@@ -21,6 +21,7 @@ kubectl_of_package()
 # the one of Debian's package, which is unpacked into DIR unless it is installed.
 need_kubectl()
 {
+	[ -n "${HOOKBOX_TEST_KUBECONFIG-}" ] || need_engine
 	command -v openssl >/dev/null || skip_all "no openssl"
 	packaged=$(kubectl_of_package)
 	if [ "${2-}" = debian ]; then
@@ -73,7 +74,6 @@ namespace = $namespace}"
 
 server_start()
 {
-	need_engine
 	# kubectl caches there what servers tell.
 	HOME=$pod_dir
 	export HOME

@@ -169,6 +169,7 @@ static void assert_own_lines(const char *text, const char *left, const char *hel
 static void test_own_lines(void **state)
 {
 	static const char head[] = "E1128 13:18:09.000000 ";
+	static const char inside[] = "xcommand terminated with exit code 7\ny";
 	_cleanup_free_ char *own = NULL, *mixed = NULL, *cut = NULL, *others = NULL, *last = NULL;
 	pid_t pid = getpid();
 
@@ -184,8 +185,7 @@ static void test_own_lines(void **state)
 	assert_own_lines(others, others, "");
 	assert_own_lines("own\ncommand terminated with exit code 7\n", "own\n",
 			 "command terminated with exit code 7\n");
-	assert_own_lines("xcommand terminated with exit code 7\ny", "xcommand terminated with exit code 7\ny",
-			 "");
+	assert_own_lines(inside, inside, "");
 	assert_own_lines(last, "own", last + 3);
 	assert_own_lines("chapter", "chapter", "");
 	assert_own_lines("E", "", "E");
