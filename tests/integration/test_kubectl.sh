@@ -127,6 +127,7 @@ said()
 
 if ours "pods that go"; then
 	config 'selector = app=old'
+	: >"$dir/said"
 	mkfifo "$dir/lines"
 	env "$mark" "$top_builddir/tests/fixtures/caller" "$dir/hookbox.ini" pod "$plugins" \
 		<"$dir/lines" >"$dir/said" &
