@@ -203,19 +203,33 @@ static bool left_by_owner(void *data, const char *owner)
 	return !owners->unlisted && ending_owner(owners->sandbox, owner, &owners->unlisted);
 }
 
-/*
- * Before the first call, or before the first in a box that was found: what a killed host left there
- * goes. Under the lock.
- */
+static bool left_in_box(void *data, const char *owner)
+{
+	return ending_owner_in_box(data, owner);
+}
+
+/* Before the first call: what a killed host left in the sandbox goes. Under the lock. */
 static int note_use(struct sandbox *sandbox, struct hookbox_error *error)
 {
 	struct owners owners = {.sandbox = sandbox};
 	int code = 0;
 
 	if (!sandbox->noted)
-		code = ledger_use(sandbox->context.ledger, sandbox->name, sandbox->plugin->name,
-				  sandbox->box_id, left_by_owner, &owners, error);
+		code = ledger_use(sandbox->context.ledger, sandbox->name, sandbox->plugin->name, NULL,
+				  left_by_owner, &owners, error);
 	sandbox->noted = !code;
+	return code;
+}
+
+/* Before the first call in a box that was found. One that we started held nothing. */
+static int note_box(struct sandbox *sandbox, struct hookbox_error *error)
+{
+	int code = 0;
+
+	if (!sandbox->box_noted && sandbox->box.find && !sandbox->started_box_id)
+		code = ledger_use(sandbox->context.ledger, sandbox->name, sandbox->plugin->name,
+				  sandbox->box_id, left_in_box, sandbox, error);
+	sandbox->box_noted = !code;
 	return code;
 }
 
@@ -254,14 +268,28 @@ static int seek_box(struct sandbox *sandbox, const struct call *call,
 	if (sandbox->box.find)
 		code = sandbox->box.find(sandbox->instance, &request, id, message);
 	/* It may have come back under its name, or only the connection to it was broken. */
-	if (code == -ENOENT && request.not_box_id) {
+	if (code == -ENOENT && request.not_box_id && !sandbox->started_box_id) {
 		request.not_box_id = NULL;
 		request.timeout_ms = box_time_ms(call);
 		code = sandbox->box.find(sandbox->instance, &request, id, message);
 	}
-	if (code == -ENOENT && sandbox->box.start) {
-		code = sandbox->box.start(sandbox->instance, &request, id, message);
-		sandbox->box_started = !code;
+	return code;
+}
+
+/* Makes a new one; what is left of an older one of ours goes first. */
+static int start_box(struct sandbox *sandbox, const struct call *call,
+		     const struct sandbox_text_sink *id, char message[SANDBOX_ERROR_SIZE])
+{
+	struct sandbox_box_request request = sandbox_box_request(sandbox, box_time_ms(call));
+	struct text_holder *holder = id->host_data;
+	int code;
+
+	sandbox_stop_box(sandbox);
+	code = sandbox->box.start(sandbox->instance, &request, id, message);
+	if (!code && holder->text) {
+		sandbox->started_box_id = strdup(holder->text);
+		if (!sandbox->started_box_id)
+			code = -ENOMEM;
 	}
 	return code;
 }
@@ -278,6 +306,8 @@ static int find_box(struct sandbox *sandbox, const struct call *call,
 	};
 	int code = seek_box(sandbox, call, &id, message);
 
+	if (code == -ENOENT && sandbox->box.start)
+		code = start_box(sandbox, call, &id, message);
 	/* A note of the ledger is one line. */
 	if (!code && (!holder.text || strchr(holder.text, '\n'))) {
 		snprintf(message, SANDBOX_ERROR_SIZE,
@@ -310,8 +340,8 @@ static int enter_box(struct call *call, struct hookbox_error *error)
 	if (!code && new)
 		found = find_box(sandbox, call, message);
 	call->box_is_new = new && !found;
-	if (!code && !found && only_finds)
-		code = note_use(sandbox, error);
+	if (!code && !found && sandbox->box_id)
+		code = note_box(sandbox, error);
 	if (!code && !found && sandbox->box_id) {
 		call->box_id = strdup(sandbox->box_id);
 		if (!call->box_id)
@@ -337,10 +367,10 @@ static void forget_box(struct call *call)
 	    (end != HOOKBOX_LOST && (end != HOOKBOX_NOT_STARTED || call->result->error_number)))
 		return;
 	pthread_mutex_lock(&sandbox->lock);
-	if (sandbox->box_id && !sandbox->box_started && !strcmp(sandbox->box_id, call->box_id)) {
+	if (sandbox->box_id && !strcmp(sandbox->box_id, call->box_id)) {
 		free(sandbox->gone_box_id);
 		sandbox->gone_box_id = take_pointer(sandbox->box_id);
-		sandbox->noted &= !sandbox_only_finds(sandbox);
+		sandbox->box_noted = false;
 	}
 	pthread_mutex_unlock(&sandbox->lock);
 }

@@ -29,10 +29,11 @@ struct sandbox {
 	struct sandbox_box_v1 box;	/* zeroed when the backend has no such extension */
 	struct sandbox_run_v1 run;
 	pthread_mutex_t lock;		/* of what follows */
-	bool noted;			/* the ledger knows that we use it, or the box below */
+	bool noted;			/* the ledger knows that we use it */
+	bool box_noted;			/* and the box below */
 	char *box_id;			/* of the box that plans enter; NULL: not found yet */
-	bool box_started;		/* ... and we started it */
-	char *gone_box_id;		/* of a found one that did not answer; NULL: none */
+	char *started_box_id;		/* of the one that we started, and will stop; NULL: none */
+	char *gone_box_id;		/* of one that did not answer; NULL: none */
 };
 
 /* One output stream of a call. */
@@ -97,17 +98,22 @@ void call_run_extension(struct call *call);
 /* Ends whatever the call left and says in the result how sure that is. (ending.c) */
 void call_end(struct call *call);
 /*
- * Ends what calls of a killed host left behind in the sandbox, or in the box of it that was found;
- * true when nothing is left. Sets *unlisted when the backend could not say which boxes there are.
- * Under the lock.
+ * Ends what a killed host left behind in the sandbox: processes of this machine, boxes that it
+ * started, and calls in the box when there is but one; true when nothing is left. Sets *unlisted
+ * when the backend could not say which boxes there are. Under the lock.
  */
 bool ending_owner(struct sandbox *sandbox, const char *owner, bool *unlisted);
+/* Ends what calls of a killed host left behind in the box that was found. Under the lock. */
+bool ending_owner_in_box(struct sandbox *sandbox, const char *owner);
 
 /* Boxes of this sandbox are found and never made: what calls leave in one stays when we go. */
 static inline bool sandbox_only_finds(const struct sandbox *sandbox)
 {
 	return sandbox->box.find && !sandbox->box.start;
 }
+
+/* Stops the box that was started, if any. (sandbox.c) */
+void sandbox_stop_box(struct sandbox *sandbox);
 
 /* The sandbox.box/1 request of this sandbox; labels may be NULL. */
 struct sandbox_box_request sandbox_box_request(struct sandbox *sandbox, int64_t timeout_ms);

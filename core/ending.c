@@ -350,6 +350,11 @@ static bool end_owner_boxes(struct sandbox *sandbox, const char *owner, bool *un
 	return clean;
 }
 
+static bool may_be_swept(const struct sandbox *sandbox)
+{
+	return sandbox->plugin->flags & SANDBOX_KEPT && sandbox->shell;
+}
+
 bool ending_owner(struct sandbox *sandbox, const char *owner, bool *unlisted)
 {
 	_cleanup_free_ char *mark = NULL;
@@ -363,8 +368,17 @@ bool ending_owner(struct sandbox *sandbox, const char *owner, bool *unlisted)
 		!leftover_kill(mark, true, 0, &error);
 	if (sandbox->box.list)
 		clean &= end_owner_boxes(sandbox, owner, unlisted);
-	/* A box that was started is ended as a whole. */
-	if ((sandbox->plugin->flags & SANDBOX_KEPT) && sandbox->shell && !sandbox->box.start)
-		clean &= sweep_box(sandbox, mark, sandbox->box_id, mark, reason);
+	if (may_be_swept(sandbox) && !sandbox->box.find && !sandbox->box.start)
+		clean &= sweep_box(sandbox, mark, NULL, mark, reason);
 	return clean;
+}
+
+bool ending_owner_in_box(struct sandbox *sandbox, const char *owner)
+{
+	_cleanup_free_ char *mark = NULL;
+	char reason[SANDBOX_ERROR_SIZE] = "";
+
+	if (asprintf(&mark, "%s-", owner) < 0)
+		return false;
+	return !may_be_swept(sandbox) || sweep_box(sandbox, mark, sandbox->box_id, mark, reason);
 }

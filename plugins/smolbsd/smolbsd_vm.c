@@ -182,6 +182,25 @@ static int prepare_known_hosts(const char *path, char error[SANDBOX_ERROR_SIZE])
 	return -EACCES;
 }
 
+/* A machine of ours belongs to the process that booted it, which asks whether it still runs. */
+static int find_machine(const struct smolbsd_ssh *ssh, const char *name,
+			const struct sandbox_text_sink *id, char error[SANDBOX_ERROR_SIZE])
+{
+	int directory, code = -ENOENT;
+
+	if (!name || !smolbsd_vm_port(name))
+		return code;
+	directory = smolbsd_open_directory(ssh, error);
+	if (directory < 0)
+		return directory;
+	if (smolbsd_lock_holder(directory, name) > 0) {
+		id->text(id, name);
+		code = 0;
+	}
+	close(directory);
+	return code;
+}
+
 int smolbsd_find(void *instance, const struct sandbox_box_request *request,
 		 const struct sandbox_text_sink *id, char error[SANDBOX_ERROR_SIZE])
 {
@@ -192,9 +211,8 @@ int smolbsd_find(void *instance, const struct sandbox_box_request *request,
 
 	if (code)
 		return code;
-	/* A machine of ours belongs to the process that booted it. */
 	if (ssh->smolbsd_dir)
-		return -ENOENT;
+		return find_machine(ssh, request->not_box_id, id, error);
 	id->text(id, ssh->host);
 	return 0;
 }

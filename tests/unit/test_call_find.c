@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Calls in boxes that are found and never made: looked for anew, and cleared of what was left. */
+/* Calls in boxes that are found or started: looked for anew, and cleared of what was left. */
 #include "unit.h"
 
 #include <dirent.h>
@@ -106,6 +106,89 @@ static void test_a_box_that_went_is_looked_for_anew(void **state)
 	assert_contains(r->message, "no such box");
 	hookbox_result_free(r);
 	close_sandbox(&f);
+}
+
+/* ---- The same backend, which starts boxes instead ---- */
+
+static struct starter {
+	unsigned int started;	/* boxes are "1", "2" ... */
+	char stopped[16];	/* in that order */
+	const char *alive;	/* what find() knows to run */
+} starter;
+
+static int starter_find(void *instance, const struct sandbox_box_request *request,
+			const struct sandbox_text_sink *id, char error[SANDBOX_ERROR_SIZE])
+{
+	if (!request->not_box_id || !starter.alive || strcmp(request->not_box_id, starter.alive))
+		return -ENOENT;
+	id->text(id, starter.alive);
+	return 0;
+}
+
+static int starter_start(void *instance, const struct sandbox_box_request *request,
+			 const struct sandbox_text_sink *id, char error[SANDBOX_ERROR_SIZE])
+{
+	char name[16];
+
+	assert_non_null(request->labels[0]);
+	assert_true(!strncmp(request->labels[0], "hookbox.owner=", 14));
+	snprintf(name, sizeof(name), "%u", ++starter.started);
+	id->text(id, name);
+	return 0;
+}
+
+static int starter_stop(void *instance, const struct sandbox_box_request *request,
+			const char *box_id, char error[SANDBOX_ERROR_SIZE])
+{
+	strcat(starter.stopped, box_id);
+	return 0;
+}
+
+static const void *starter_extension(const char *id)
+{
+	static const struct sandbox_box_v1 box = {
+		.size = sizeof(box), .find = starter_find, .start = starter_start,
+		.stop = starter_stop,
+	};
+
+	return strcmp(id, SANDBOX_BOX_EXTENSION) ? NULL : &box;
+}
+
+static const struct sandbox_plugin_v1 starter_plugin = {
+	BACKEND(SANDBOX_KEPT | SANDBOX_SHELL | SANDBOX_SIGNALS_AS_128N),
+	.name = "starter", .plan = finder_plan, .get_extension = starter_extension,
+};
+
+static void lose_a_call(struct sandbox *sandbox)
+{
+	struct hookbox_result *r = RUN(sandbox, PLAIN, "sh", "-c", "kill -9 $PPID");
+
+	assert_int_equal(r->end, HOOKBOX_LOST);
+	hookbox_result_free(r);
+}
+
+static void test_a_started_box_that_died_is_started_anew(void **state)
+{
+	struct fixture f;
+
+	finder = (struct finder){0};
+	starter = (struct starter){0};
+	open_sandbox(&f, &starter_plugin);
+	expect_box(f.sandbox, HOOKBOX_EXITED, "1");
+	expect_box(f.sandbox, HOOKBOX_EXITED, "1");
+	/* It was only the connection. */
+	starter.alive = "1";
+	lose_a_call(f.sandbox);
+	expect_box(f.sandbox, HOOKBOX_EXITED, "1");
+	assert_string_equal(starter.stopped, "");
+	starter.alive = NULL;
+	lose_a_call(f.sandbox);
+	expect_box(f.sandbox, HOOKBOX_EXITED, "2");
+	assert_string_equal(starter.stopped, "1");
+	/* Nor is one forgotten that nobody asked for since. */
+	lose_a_call(f.sandbox);
+	close_sandbox(&f);
+	assert_string_equal(starter.stopped, "12");
 }
 
 /* Hosts that leave something note it in a directory of the test's. */
@@ -230,6 +313,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_box_that_went_is_looked_for_anew),
+		cmocka_unit_test(test_a_started_box_that_died_is_started_anew),
 		cmocka_unit_test(test_a_sweep_without_an_answer_proves_nothing),
 		cmocka_unit_test(test_what_a_killed_host_left_in_a_found_box_is_ended),
 	};

@@ -392,9 +392,10 @@ struct sandbox_box_request {
 	const char *state_dir;		/* private directory (0700) of this host, or NULL */
 	int64_t timeout_ms;		/* how long it may take; positive */
 	const char *session;		/* the session the box is for; NULL: the sandbox's own box */
-	const char *not_box_id;		/* find: a box found earlier that did not answer, or NULL: any
-					 * other is to be given; for -ENOENT the host asks once more
-					 * without it */
+	const char *not_box_id;		/* find: a box that did not answer, or NULL. Another one is to
+					 * be given; or the same, when start() made it and it runs
+					 * nevertheless. For -ENOENT the host starts one, or else asks
+					 * once more without it */
 };
 
 /* Takes the boxes that list() finds. */
