@@ -72,7 +72,11 @@ static bool text_has_only(const char *text, const char *chars, size_t max)
 
 static int check_names(const struct smolbsd_ssh *ssh, char error[SANDBOX_ERROR_SIZE])
 {
-	if (ssh->host && !text_has_only(ssh->host, NAME_CHARS ":%", 255))
+	const char *colon = ssh->host ? strchr(ssh->host, ':') : NULL;
+
+	/* An IPv6 address has more than one colon. */
+	if (ssh->host && (!text_has_only(ssh->host, NAME_CHARS ":%", 255) ||
+			  (colon && !strchr(colon + 1, ':'))))
 		return backend_refuse(error,
 				      "host = \"%.80s\" is no host name or address; the user and "
 				      "the port have keys of their own",
@@ -143,8 +147,9 @@ static int check_host_key(const struct smolbsd_ssh *ssh, char error[SANDBOX_ERRO
 	if (!host_key_is_fixed(ssh)) {
 		if (strcmp(ssh->host_key, HOST_KEY_STRICT) || ssh->known_hosts)
 			return 0;
-		return backend_refuse(error, "host_key = strict trusts the keys of a file; set "
-					     "known_hosts = PATH");
+		return backend_refuse(error, "host_key = strict trusts the keys of a file; set %s",
+				      ssh->host ? "known_hosts = PATH"
+						: "host_key = TYPE BASE64 for a machine of our own");
 	}
 	if (ssh->known_hosts)
 		return backend_refuse(error, "host_key is the machine's key, and known_hosts would "
@@ -190,29 +195,6 @@ static int check_extra_args(const struct sandbox_list *extra_args, char error[SA
 	return 0;
 }
 
-/* The file for keys that are trusted on first use, where the config names none. */
-static int choose_known_hosts(struct smolbsd_ssh *ssh, char error[SANDBOX_ERROR_SIZE])
-{
-	const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
-	int length;
-
-	if (ssh->known_hosts)
-		length = asprintf(&ssh->known_hosts_path, "%s", ssh->known_hosts);
-	else if (state && state[0] == '/')
-		length = asprintf(&ssh->known_hosts_path, "%s/hookbox/known_hosts", state);
-	else if (home && home[0] == '/')
-		length = asprintf(&ssh->known_hosts_path, "%s/.local/state/hookbox/known_hosts",
-				  home);
-	else
-		return backend_refuse(error, "there is no HOME to keep host keys in; set "
-					     "known_hosts = PATH, or host_key = TYPE BASE64");
-	if (length >= 0)
-		return 0;
-	ssh->known_hosts_path = NULL;
-	snprintf(error, SANDBOX_ERROR_SIZE, "out of memory");
-	return -ENOMEM;
-}
-
 /* ssh reads the file names of its options as lists of words. */
 static int check_path(const char *key, const char *path, char error[SANDBOX_ERROR_SIZE])
 {
@@ -221,6 +203,33 @@ static int check_path(const char *key, const char *path, char error[SANDBOX_ERRO
 	return backend_refuse(error, "%s = \"%.200s\": ssh cannot be given a path with spaces, "
 				     "quotes, or any of \\ %% $ ~ ,; use another one",
 			      key, path);
+}
+
+/* The file for keys that are trusted on first use, where the config names none. */
+static int choose_known_hosts(struct smolbsd_ssh *ssh, char error[SANDBOX_ERROR_SIZE])
+{
+	const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+	int length, code;
+
+	if (state && state[0] == '/')
+		length = asprintf(&ssh->known_hosts_path, "%s/hookbox/known_hosts", state);
+	else if (home && home[0] == '/')
+		length = asprintf(&ssh->known_hosts_path, "%s/.local/state/hookbox/known_hosts",
+				  home);
+	else
+		return backend_refuse(error, "there is no HOME to keep host keys in; set "
+					     "known_hosts = PATH, or host_key = TYPE BASE64");
+	if (length < 0) {
+		ssh->known_hosts_path = NULL;
+		snprintf(error, SANDBOX_ERROR_SIZE, "out of memory");
+		return -ENOMEM;
+	}
+	code = check_path("known_hosts", ssh->known_hosts_path, error);
+	if (code) {
+		free(ssh->known_hosts_path);
+		ssh->known_hosts_path = NULL;
+	}
+	return code;
 }
 
 static int smolbsd_open(void *instance, const struct sandbox_host *host,
@@ -240,7 +249,7 @@ static int smolbsd_open(void *instance, const struct sandbox_host *host,
 		code = check_path("known_hosts", ssh->known_hosts, error);
 	if (!code)
 		code = check_path("smolbsd_dir", ssh->smolbsd_dir, error);
-	if (!code && ssh->host && !host_key_is_fixed(ssh))
+	if (!code && ssh->host && !host_key_is_fixed(ssh) && !ssh->known_hosts)
 		code = choose_known_hosts(ssh, error);
 	return code;
 }

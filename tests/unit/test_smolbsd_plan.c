@@ -169,6 +169,7 @@ static void test_refused_settings(void **state)
 		REFUSED("is no user name", "host=h", text.v[1]);
 		REFUSED("is no name of a service", "smolbsd_dir=/s", text.v[2]);
 	}
+	REFUSED("the port have keys", "host=h:22");
 	REFUSED("is no name of a service", "smolbsd_dir=/s", "service=..");
 	REFUSED("set host = HOST", "user=ssh");
 	REFUSED("are two machines", "host=h", "smolbsd_dir=/s");
@@ -191,9 +192,18 @@ static void test_refused_host_keys(void **state)
 	REFUSED("neither accept-new nor strict", "host=h", "host_key=" KEY "\"; id");
 	REFUSED("neither accept-new nor strict", "host=h", "host_key=$(id) " KEY);
 	REFUSED("set known_hosts", "host=h", "host_key=strict");
+	REFUSED("set host_key = TYPE", "smolbsd_dir=/s", "service=x", "host_key=strict");
 	REFUSED("would not be read", "host=h", "host_key=" KEY, "known_hosts=/k");
 	REFUSED("a path with spaces", "host=h", "known_hosts=/a b");
 	REFUSED("a path with spaces", "smolbsd_dir=/%h", "service=x");
+}
+
+/* ssh would split it, and keep keys in another file. */
+static void test_refused_home(void **state)
+{
+	setenv("XDG_STATE_HOME", "/home/a b", 1);
+	REFUSED("known_hosts = \"/home/a b/hookbox/known_hosts\": ssh cannot", "host=h");
+	unsetenv("XDG_STATE_HOME");
 }
 
 static void test_refused_extra_args(void **state)
@@ -315,6 +325,7 @@ int main(void)
 		cmocka_unit_test(test_no_plan),
 		cmocka_unit_test(test_refused_settings),
 		cmocka_unit_test(test_refused_host_keys),
+		cmocka_unit_test(test_refused_home),
 		cmocka_unit_test(test_refused_extra_args),
 		cmocka_unit_test(test_ends),
 		cmocka_unit_test(test_a_signal_on_ssh_is_a_loss),
