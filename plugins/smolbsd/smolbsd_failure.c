@@ -58,7 +58,6 @@ static const struct meaning {
 	{"Bad configuration option", "correct extra_args, or install OpenSSH 8.5 or later"},
 	{"command-line: line", "correct extra_args"},
 	{"command-line line", "correct extra_args"},
-	{"jumphost", "correct extra_args"},
 	{"kex_exchange_identification", "see in the log of the machine's sshd why"},
 	{"Connection closed by", "see in the log of the machine's sshd why"},
 	{"Connection reset by", "see in the log of the machine's sshd why"},
@@ -88,7 +87,6 @@ static bool is_last_word(const char *line)
 		"Unable to negotiate with ",
 		"command-line: line ",
 		"command-line line ",
-		"jumphost ",
 		"Bad configuration option",
 		"Too many authentication failures",
 	};

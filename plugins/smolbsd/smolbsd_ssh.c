@@ -37,7 +37,7 @@ static const struct sandbox_param params[] = {
 	{.key = "connect_timeout", .type = SANDBOX_DURATION, .dflt = "10s",
 	 .help = "How long it may take until an ssh server greets", AT(connect_timeout)},
 	{.key = "extra_args", .type = SANDBOX_LIST,
-	 .help = "More options of ssh_config(5), such as -oProxyJump=HOST", AT(extra_args),
+	 .help = "More options of ssh_config(5), such as -oProxyCommand=COMMAND", AT(extra_args),
 	 .metavar = "-oNAME=VALUE"},
 	{.key = "ssh_path", .type = SANDBOX_PROGRAM, .flags = SANDBOX_PARAM_WORD, .dflt = "ssh",
 	 .help = "The ssh to use", AT(ssh_path)},
@@ -168,31 +168,49 @@ static const char *const kept_options[] = {
 	"knownhostscommand", "hostkeyalias", "nohostauthenticationforlocalhost", "remotecommand",
 	"requesttty", "forkafterauthentication", "stdinnull", "sessiontype", "escapechar",
 	"loglevel", "controlmaster", "controlpath", "controlpersist", "permitlocalcommand",
-	"localcommand", "port", "user", "identityfile", "connecttimeout", "sendenv", "setenv",
+	"localcommand", "hostname", "port", "user", "identityfile", "connecttimeout", "sendenv", "setenv",
 	"localforward", "remoteforward", "dynamicforward", "forwardagent", "forwardx11", "tunnel",
 	"verifyhostkeydns", "updatehostkeys",
 };
 
+static bool option_is(const char *arg, const char *name)
+{
+	size_t length = strlen(name);
+
+	return !strncasecmp(arg + 2, name, length) && arg[2 + length] == '=';
+}
+
+static int check_extra_arg(const char *arg, char error[SANDBOX_ERROR_SIZE])
+{
+	size_t length = strncmp(arg, "-o", 2) ? 0 : strcspn(arg + 2, "= \t\"");
+
+	if (!length || arg[2 + length] != '=')
+		return backend_refuse(error,
+				      "extra_args: \"%.80s\" is not of the form -oNAME=VALUE; "
+				      "write each option so, as one item",
+				      arg);
+	if (option_is(arg, "proxyjump"))
+		return backend_refuse(error,
+				      "extra_args: \"%.80s\" starts an ssh that may ask for "
+				      "something; write -oProxyCommand=ssh -oBatchMode=yes "
+				      "-W [%%h]:%%p HOST",
+				      arg);
+	for (size_t i = 0; i < N_ELEMENTS(kept_options); i++)
+		if (option_is(arg, kept_options[i]))
+			return backend_refuse(error,
+					      "extra_args: \"%.80s\" is hookbox's own affair, or "
+					      "has a key of its own; remove it",
+					      arg);
+	return 0;
+}
+
 static int check_extra_args(const struct sandbox_list *extra_args, char error[SANDBOX_ERROR_SIZE])
 {
-	for (size_t i = 0; i < extra_args->n; i++) {
-		const char *arg = extra_args->v[i];
-		size_t length = strncmp(arg, "-o", 2) ? 0 : strcspn(arg + 2, "= \t\"");
+	int code = 0;
 
-		if (!length || arg[2 + length] != '=')
-			return backend_refuse(error,
-					      "extra_args: \"%.80s\" is not of the form "
-					      "-oNAME=VALUE; write each option so, as one item",
-					      arg);
-		for (size_t k = 0; k < N_ELEMENTS(kept_options); k++)
-			if (strlen(kept_options[k]) == length &&
-			    !strncasecmp(kept_options[k], arg + 2, length))
-				return backend_refuse(error,
-						      "extra_args: \"%.80s\" is hookbox's own "
-						      "affair, or has a key of its own; remove it",
-						      arg);
-	}
-	return 0;
+	for (size_t i = 0; i < extra_args->n && !code; i++)
+		code = check_extra_arg(extra_args->v[i], error);
+	return code;
 }
 
 /* ssh reads the file names of its options as lists of words. */
