@@ -2,27 +2,21 @@
 /*
  * Machines of our own, booted with smolBSD's startnb.sh in its directory. What they leave there
  * bears their name: qemu-NAME.pid, which QEMU keeps locked while it runs, and NAME.known_hosts.
- * The lock tells which process a machine is; a pid file that nobody locks is stale. startnb.sh
- * exits with 0 even when QEMU failed, so nothing but the lock says that a machine is there.
+ * The lock tells which process a machine is; a pid file that nobody locks is stale.
  */
 #include "smolbsd.h"
 
-#include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
-#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
-
 
 /* ---- Names ---- */
 
@@ -61,7 +55,6 @@ static void pid_file_name(const char *name, char file[SMOLBSD_NAME_SIZE + 16])
 
 /* ---- Whether a machine runs ---- */
 
-/* The process that has the pid file's lock; 0: none has, -1: that cannot be told. */
 pid_t smolbsd_lock_holder(int directory, const char *name)
 {
 	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
