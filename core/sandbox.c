@@ -178,6 +178,7 @@ static void sandbox_free(struct sandbox *sandbox)
 	free(sandbox->box_id);
 	free(sandbox->channel_box);
 	free(sandbox->agent_path);
+	free(sandbox->gone_box_id);
 	free(sandbox->name);
 	free(sandbox);
 }
@@ -243,18 +244,24 @@ struct sandbox_box_request sandbox_box_request(struct sandbox *sandbox, int64_t 
 	};
 }
 
+void sandbox_stop_box(struct sandbox *sandbox)
+{
+	_cleanup_free_ char *box_id = take_pointer(sandbox->started_box_id);
+	struct sandbox_box_request request = sandbox_box_request(sandbox, BOX_STOP_MS);
+	char message[SANDBOX_ERROR_SIZE] = "";
+
+	if (!box_id || !sandbox->box.stop)
+		return;
+	if (sandbox->box.stop(sandbox->instance, &request, box_id, message)) {
+		ledger_keep(sandbox->context.ledger);
+		table_log(&sandbox->host, SANDBOX_LOG_WARNING, message);
+	}
+}
+
 void sandbox_close(struct sandbox *sandbox)
 {
 	call_close_channel(sandbox);
-	if (sandbox->box_started && sandbox->box.stop) {
-		struct sandbox_box_request request = sandbox_box_request(sandbox, BOX_STOP_MS);
-		char message[SANDBOX_ERROR_SIZE] = "";
-
-		if (sandbox->box.stop(sandbox->instance, &request, sandbox->box_id, message)) {
-			ledger_keep(sandbox->context.ledger);
-			table_log(&sandbox->host, SANDBOX_LOG_WARNING, message);
-		}
-	}
+	sandbox_stop_box(sandbox);
 	if (sandbox->plugin->close)
 		sandbox->plugin->close(sandbox->instance);
 	sandbox_free(sandbox);
