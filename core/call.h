@@ -113,6 +113,8 @@ void call_run_extension(struct call *call);
  * was started. (call_channel.c)
  */
 bool call_run_channel(struct call *call);
+/* May calls of this sandbox go through an agent? */
+bool call_may_have_channel(const struct sandbox *sandbox);
 /* Asks what agent answers in the box, over a channel of its own. */
 int call_probe_channel(struct sandbox *sandbox, const char *box_id, int64_t timeout_ms,
 		       struct frame_agent_hello *agent, struct hookbox_error *error);

@@ -132,7 +132,7 @@ static int replace_channel(struct sandbox *sandbox, const struct call *call,
 	return 0;
 }
 
-static bool may_have_channel(const struct sandbox *sandbox)
+bool call_may_have_channel(const struct sandbox *sandbox)
 {
 	return sandbox->agent && sandbox->plugin->flags & SANDBOX_KEPT && sandbox->plugin->plan &&
 	       (sandbox->shell || sandbox->agent_path);
@@ -174,8 +174,6 @@ int call_probe_channel(struct sandbox *sandbox, const char *box_id, int64_t time
 	};
 	struct channel *channel = NULL;
 
-	if (!may_have_channel(sandbox))
-		return error_set(error, -ENOTSUP, "no agent is wanted or possible in this sandbox");
 	if (open_channel(&call, &channel, error))
 		return -EIO;
 	*agent = *channel_agent(channel);
@@ -323,7 +321,7 @@ bool call_run_channel(struct call *call)
 	struct channel *channel = NULL;
 	int problem;
 
-	if (!may_have_channel(call->sandbox))
+	if (!call_may_have_channel(call->sandbox))
 		return false;
 	fill_env(call, &env);
 	problem = env.failed ? CHANNEL_NO_WAY : take_channel(call, &channel);

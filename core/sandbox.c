@@ -11,6 +11,7 @@
 #include "prologue.h"
 #include "spawn.h"
 
+#define BOX_ID_SIZE 256
 #define BOX_STOP_MS 30000
 #define RUN_OUTPUT_LIMIT (64 * 1024)
 
@@ -282,6 +283,7 @@ const struct sandbox_plugin_v1 *sandbox_plugin(const struct sandbox *sandbox)
 struct probe_findings {
 	void (*finding)(void *data, uint32_t status, const char *what, const char *remedy);
 	void *data;
+	bool failed;
 };
 
 static void probe_finding(const struct sandbox_probe_sink *sink, uint32_t status, const char *what,
@@ -289,14 +291,45 @@ static void probe_finding(const struct sandbox_probe_sink *sink, uint32_t status
 {
 	struct probe_findings *findings = sink->host_data;
 
+	findings->failed |= status == SANDBOX_PROBE_FAILED;
 	findings->finding(findings->data, status, what, remedy);
+}
+
+static void keep_box_id(const struct sandbox_text_sink *sink, const char *text)
+{
+	snprintf(sink->host_data, BOX_ID_SIZE, "%s", text);
+}
+
+/* Can an agent run in the box? Without one, each call takes a CLI's time. */
+static void probe_agent(struct sandbox *sandbox, int64_t timeout_ms, struct probe_findings *findings)
+{
+	struct sandbox_box_request request = sandbox_box_request(sandbox, timeout_ms);
+	char message[SANDBOX_ERROR_SIZE] = "", box_id[BOX_ID_SIZE] = "";
+	const struct sandbox_text_sink id = {
+		.size = sizeof(id), .host_data = box_id, .text = keep_box_id,
+	};
+	struct frame_agent_hello agent;
+	struct hookbox_error error = {0};
+
+	/* One that is only to be started is not started to be looked at. */
+	if (sandbox->box.find && sandbox->box.find(sandbox->instance, &request, &id, message))
+		return;
+	if (call_probe_channel(sandbox, box_id[0] ? box_id : NULL, timeout_ms, &agent, &error)) {
+		snprintf(message, sizeof(message), "no agent runs there: %.900s", error.message);
+		findings->finding(findings->data, SANDBOX_PROBE_WARNING, message,
+				  "calls are slow without one; agent = off does without");
+		return;
+	}
+	snprintf(message, sizeof(message), "an agent runs there: %s on %s %s", agent.name,
+		 agent.system, agent.machine);
+	findings->finding(findings->data, SANDBOX_PROBE_OK, message, NULL);
 }
 
 int sandbox_probe(struct sandbox *sandbox, int64_t timeout_ms,
 		  void (*finding)(void *data, uint32_t status, const char *what, const char *remedy),
 		  void *data)
 {
-	struct probe_findings findings = {finding, data};
+	struct probe_findings findings = {.finding = finding, .data = data};
 	struct sandbox_probe_sink sink = {
 		.size = sizeof(sink),
 		.host_data = &findings,
@@ -308,5 +341,7 @@ int sandbox_probe(struct sandbox *sandbox, int64_t timeout_ms,
 	if (!probe.probe)
 		return -ENOSYS;
 	probe.probe(sandbox->instance, timeout_ms, &sink);
+	if (!findings.failed && call_may_have_channel(sandbox))
+		probe_agent(sandbox, timeout_ms, &findings);
 	return 0;
 }

@@ -27,6 +27,7 @@ ours()
 config()
 {
 	printf '%s\n' '[sandbox pod]' 'mode = kubectl_exec' "kubectl_path = ${wrapper:-$kubectl}" \
+		'agent = off' \
 		"$pod_keys" "$@" >"$dir/hookbox.ini"
 }
 

@@ -41,6 +41,7 @@ call()
 {
 	{
 		printf '%s\n' '[sandbox pod]' 'mode = kubectl_exec' "kubectl_path = $kubectl" \
+			'agent = off' \
 			"kubeconfig = $(kubeconfig_for "$2")"
 		echo "$3" | tr ';' '\n'
 	} >"$dir/$1.ini"
