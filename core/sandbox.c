@@ -154,7 +154,8 @@ static int copy_settings(struct sandbox *sandbox, const struct config_sandbox *c
 		sandbox->workdir = strdup(config->workdir);
 	strv_printf(&sandbox->labels, "hookbox.owner=%s", ledger_owner(sandbox->context.ledger));
 	strv_printf(&sandbox->labels, "hookbox.sandbox=%s", config->name);
-	if (!sandbox->name || sandbox->env.failed || sandbox->labels.failed || (config->workdir && !sandbox->workdir))
+	if (!sandbox->name || sandbox->env.failed || sandbox->labels.failed ||
+	    (config->workdir && !sandbox->workdir))
 		return error_no_memory(error);
 	sandbox->shell = config->shell && (sandbox->plugin->flags & SANDBOX_SHELL);
 	sandbox->timeout_ms = config->timeout_ms;
