@@ -12,6 +12,8 @@
 #include "sandbox.h"
 #include "spawn.h"
 
+struct pool;
+
 struct sandbox {
 	struct sandbox_host host;	/* the table the plugin got */
 	struct sandbox_host_context context;
@@ -41,6 +43,7 @@ struct sandbox {
 	int channel_problem;		/* of the last try, enum channel_problem; 0: it is open */
 	int64_t channel_retry_us;	/* when a way that failed may be tried again */
 	char channel_reason[1024];
+	struct pool *pool;		/* NULL: none is wanted; has a lock of its own */
 };
 
 /* One output stream of a call. */
@@ -80,6 +83,8 @@ struct call {
 
 /* Fills a request for the backend from the call. */
 struct sandbox_plan_request call_request(const struct call *call, uint32_t purpose);
+/* The labels that every box started for a call bears. */
+void call_add_labels(const struct sandbox *sandbox, const char *id, struct strv *labels);
 /* Takes the command's output: keeps it, hands it on, counts it. data is a struct call_output. */
 int call_output_take(void *data, const char *bytes, size_t n);
 /* Both "end" marks came: the command has ended and its output is whole. */
@@ -98,6 +103,8 @@ void call_run_extension(struct call *call);
  * was started. (call_channel.c)
  */
 bool call_run_channel(struct call *call);
+/* Runs it through an open channel and judges it; what is left of it is the caller's to end. */
+void call_run_through(struct call *call, struct channel *channel, struct channel_result *ended);
 /* Asks what agent answers in the box, over a channel of its own. */
 int call_probe_channel(struct sandbox *sandbox, const char *box_id, int64_t timeout_ms,
 		       struct frame_agent_hello *agent, struct hookbox_error *error);
@@ -106,8 +113,20 @@ void call_close_channel(struct sandbox *sandbox);
 /* As call_end(), for a call that went through the channel. (ending.c) */
 void call_end_in_channel(struct call *call, const struct channel_result *ended);
 
+/*
+ * Runs the call in a box that waits for one. False: none does, and nothing was started.
+ * (call_pool.c)
+ */
+bool call_run_pool(struct call *call);
+
 /* Ends whatever the call left and says in the result how sure that is. (ending.c) */
 void call_end(struct call *call);
+/*
+ * Ends a fresh box that an agent was started in; `process` is how its CLI ended, `seen` whether the
+ * agent had greeted. False, with a reason: something may be left, and the ledger knows.
+ */
+bool ending_box(struct sandbox *sandbox, const char *call_id, const struct channel_end *process,
+		bool seen, char reason[SANDBOX_ERROR_SIZE]);
 /* Ends what calls of a killed host left behind in the sandbox; true when nothing is left. Sets
  * *unlisted when the backend could not say which boxes there are. */
 bool ending_owner(struct sandbox *sandbox, const char *owner, bool *unlisted);

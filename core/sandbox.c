@@ -8,6 +8,7 @@
 
 #include "call.h"
 #include "cleanup.h"
+#include "pool.h"
 #include "prologue.h"
 #include "spawn.h"
 
@@ -229,6 +230,11 @@ int sandbox_open(const struct config_sandbox *config, const struct sandbox_plugi
 		sandbox_free(sandbox);
 		return code;
 	}
+	code = pool_open(sandbox, config, &sandbox->pool, error);
+	if (code) {
+		sandbox_close(sandbox);
+		return code;
+	}
 	*result = sandbox;
 	return 0;
 }
@@ -245,6 +251,7 @@ struct sandbox_box_request sandbox_box_request(struct sandbox *sandbox, int64_t 
 
 void sandbox_close(struct sandbox *sandbox)
 {
+	pool_close(sandbox->pool);
 	call_close_channel(sandbox);
 	if (sandbox->box_started && sandbox->box.stop) {
 		struct sandbox_box_request request = sandbox_box_request(sandbox, BOX_STOP_MS);
