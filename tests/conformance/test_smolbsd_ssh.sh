@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# The conformance kit on smolbsd_ssh, in a VM that runs already.
+# The conformance kit on smolbsd_ssh, in a VM that runs already, one-off.
 . "${top_srcdir:?}/tests/parts/kit.sh"
 . "$top_srcdir/tests/parts/packages.sh"
 . "$top_srcdir/tests/parts/vm.sh"
@@ -14,4 +14,5 @@ host = 127.0.0.1
 port = $vm_port
 identity_file = $vm_key
 host_key = $vm_host_key
+agent = off
 END

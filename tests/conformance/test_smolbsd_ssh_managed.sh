@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# The conformance kit on smolbsd_ssh, in a VM that it boots with startnb.sh.
+# The conformance kit on smolbsd_ssh, in a VM that it boots with startnb.sh, through the agent.
 . "${top_srcdir:?}/tests/parts/kit.sh"
 . "$top_srcdir/tests/parts/packages.sh"
 . "$top_srcdir/tests/parts/vm.sh"
