@@ -553,9 +553,32 @@ void pool_call_ended(struct pool *pool)
 	pthread_mutex_unlock(&pool->lock);
 }
 
+struct pool *sandbox_pool(const struct sandbox *sandbox)
+{
+	return sandbox->pool;
+}
+
 void pool_get_stats(struct pool *pool, struct pool_stats *stats)
 {
 	pthread_mutex_lock(&pool->lock);
 	*stats = pool->stats;
 	pthread_mutex_unlock(&pool->lock);
+}
+
+bool pool_wait_full(struct pool *pool, int64_t timeout_ms)
+{
+	int64_t until = clock_deadline_us(timeout_ms);
+	bool full;
+
+	if (!pool || !is_here(pool))
+		return true;
+	pthread_mutex_lock(&pool->lock);
+	do {
+		full = pool->stats.waiting == pool->size && !pool->stats.creating &&
+		       !pool->stats.ending;
+		if (!full)
+			wait_until(pool, until);
+	} while (!full && clock_us() < until);
+	pthread_mutex_unlock(&pool->lock);
+	return full;
 }

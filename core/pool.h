@@ -47,7 +47,16 @@ struct pool_stats {
 	size_t ending;
 };
 
-/* [any] For tests and the benchmark. */
+/* ---- For tests and the benchmark ---- */
+
+/* NULL: it has none. */
+struct pool *sandbox_pool(const struct sandbox *sandbox);
+/* [any] */
 void pool_get_stats(struct pool *pool, struct pool_stats *stats);
+/*
+ * [any, blocking] Waits until the pool is full and what was used is ended; false: not in that time.
+ * True for NULL, and for a pool that no call has asked for a box yet.
+ */
+bool pool_wait_full(struct pool *pool, int64_t timeout_ms);
 
 #endif
