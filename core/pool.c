@@ -25,6 +25,8 @@
 #define POOL_MAX 256
 /* How long after the first call's end the filling begins. */
 #define BEGIN_US 50000
+/* A call that found a box has the processors to itself for so long: most are over by then. */
+#define QUIET_US 5000
 /* From the first to the longest pause after boxes that could not be made. */
 #define PAUSE_FIRST_US 250000
 #define PAUSE_LONGEST_US 60000000
@@ -190,7 +192,6 @@ static void take_box(struct pool *pool, enum pool_way way, struct pool_box *box)
 	pool->stats.waiting++;
 	if (pool->stats.waiting > pool->size)
 		retire_waiting(pool, TAILQ_FIRST(&pool->waiting));
-	signal_fd(pool->wake_fd);
 }
 
 /* Makes one, without the lock meanwhile. */
@@ -212,6 +213,7 @@ static void create_one(struct pool *pool)
 		tell = take_failure(pool, way, problem);
 	else
 		take_box(pool, way, box);
+	signal_fd(pool->wake_fd);
 	pthread_cond_broadcast(&pool->changed);
 	if (!tell)
 		return;
@@ -520,10 +522,10 @@ struct pool_box *pool_take(struct pool *pool)
 			break;
 		retire(pool, box);
 	}
-	if (box)
-		pool->stats.hits++;
-	else
+	if (!box)
 		pool->stats.misses++;
+	else if (pool->stats.hits++, pool->fill_from_us < clock_us())
+		pool->fill_from_us = clock_us() + QUIET_US;
 	pthread_cond_broadcast(&pool->changed);
 	pthread_mutex_unlock(&pool->lock);
 	return box;
