@@ -116,6 +116,48 @@ static void prepare_output(struct call *call, int index, uint64_t limit, uint64_
 	};
 }
 
+/* What is fresh for each run of the command. */
+static int prepare_run(struct call *call, struct hookbox_error *error)
+{
+	struct sandbox *sandbox = call->sandbox;
+
+	prepare_output(call, 0, call->asked.stdout_limit, sandbox->stdout_limit, STDOUT_LIMIT);
+	prepare_output(call, 1, call->asked.stderr_limit, sandbox->stderr_limit, STDERR_LIMIT);
+	if (call->scripted && mark_nonce(call->nonce))
+		return error_set(error, -EIO, "the system gives no random bytes");
+	for (int i = 0; i < 2; i++)
+		mark_stream_init(&call->marks[i], call->scripted ? call->nonce : NULL,
+				 call_output_take, &call->output[i]);
+	call->own_lines = (struct own_lines){
+		.plugin = sandbox->plugin,
+		.instance = sandbox->instance,
+		.emit = call_feed_marks,
+		.data = &call->marks[1],
+	};
+	call->result = result_new();
+	if (!call->result)
+		return error_no_memory(error);
+	call->result->call_id = strdup(call->id);
+	return call->result->call_id ? 0 : error_no_memory(error);
+}
+
+static void free_run(struct call *call)
+{
+	for (int i = 0; i < 2; i++) {
+		mark_stream_free(&call->marks[i]);
+		call->marks[i] = (struct mark_stream){0};
+		buf_free(&call->output[i].kept);
+		buf_free(&call->output[i].relay);
+	}
+	buf_free(&call->own_lines.hold);
+	plan_free(&call->plan);
+	hookbox_result_free(call->result);
+	call->result = NULL;
+	free(call->box_id);
+	call->box_id = NULL;
+	call->spawn = (struct spawn_result){0};
+}
+
 static int prepare(struct call *call, struct hookbox_error *error)
 {
 	struct sandbox *sandbox = call->sandbox;
@@ -129,21 +171,8 @@ static int prepare(struct call *call, struct hookbox_error *error)
 	call->deadline_us = clock_deadline_us(call->timeout_ms);
 	call->cwd = call->asked.workdir ? call->asked.workdir : sandbox->workdir;
 	call->scripted = sandbox->shell;
-	prepare_output(call, 0, call->asked.stdout_limit, sandbox->stdout_limit, STDOUT_LIMIT);
-	prepare_output(call, 1, call->asked.stderr_limit, sandbox->stderr_limit, STDERR_LIMIT);
 	code = prepare_env(call, error);
-	if (code)
-		return code;
-	if (call->scripted && mark_nonce(call->nonce))
-		return error_set(error, -EIO, "the system gives no random bytes");
-	for (int i = 0; i < 2; i++)
-		mark_stream_init(&call->marks[i], call->scripted ? call->nonce : NULL,
-				 call_output_take, &call->output[i]);
-	call->result = result_new();
-	if (!call->result)
-		return error_no_memory(error);
-	call->result->call_id = strdup(call->id);
-	return call->result->call_id ? 0 : error_no_memory(error);
+	return code ? code : prepare_run(call, error);
 }
 
 struct sandbox_plan_request call_request(const struct call *call, uint32_t purpose)
@@ -163,6 +192,52 @@ struct sandbox_plan_request call_request(const struct call *call, uint32_t purpo
 	};
 }
 
+/* ---- What a killed host left ---- */
+
+struct owners {
+	struct sandbox *sandbox;
+	bool unlisted;
+};
+
+/* A backend that does not list boxes for one owner is not asked for each of the others as well:
+ * an engine that hangs would cost a step's time for each. */
+static bool left_by_owner(void *data, const char *owner)
+{
+	struct owners *owners = data;
+
+	return !owners->unlisted && ending_owner(owners->sandbox, owner, &owners->unlisted);
+}
+
+static bool left_in_box(void *data, const char *owner)
+{
+	return ending_owner_in_box(data, owner);
+}
+
+/* Before the first call: what a killed host left in the sandbox goes. Under the lock. */
+static int note_use(struct sandbox *sandbox, struct hookbox_error *error)
+{
+	struct owners owners = {.sandbox = sandbox};
+	int code = 0;
+
+	if (!sandbox->noted)
+		code = ledger_use(sandbox->context.ledger, sandbox->name, sandbox->plugin->name, NULL,
+				  left_by_owner, &owners, error);
+	sandbox->noted = !code;
+	return code;
+}
+
+/* Before the first call in a box that was found. One that we started held nothing. */
+static int note_box(struct sandbox *sandbox, struct hookbox_error *error)
+{
+	int code = 0;
+
+	if (!sandbox->box_noted && sandbox->box.find && !sandbox->started_box_id)
+		code = ledger_use(sandbox->context.ledger, sandbox->name, sandbox->plugin->name,
+				  sandbox->box_id, left_in_box, sandbox, error);
+	sandbox->box_noted = !code;
+	return code;
+}
+
 /* ---- The box ---- */
 
 struct text_holder {
@@ -177,26 +252,69 @@ static void hold_text(const struct sandbox_text_sink *sink, const char *text)
 	holder->text = strdup(text);
 }
 
+/* Looking is part of the call and its time; starting is for all calls, however short the first. */
+static int64_t box_time_ms(const struct call *call)
+{
+	int64_t left = (call->deadline_us - clock_us()) / 1000;
+
+	if (call->timeout_ms < 0 || !sandbox_only_finds(call->sandbox))
+		return BOX_START_MS;
+	return left > 0 ? left : 1;
+}
+
+/* Asks the backend for a box; -ENOENT: there is none. */
+static int seek_box(struct sandbox *sandbox, const struct call *call,
+		    const struct sandbox_text_sink *id, char message[SANDBOX_ERROR_SIZE])
+{
+	struct sandbox_box_request request = sandbox_box_request(sandbox, box_time_ms(call));
+	int code = -ENOENT;
+
+	request.not_box_id = sandbox->gone_box_id;
+	if (sandbox->box.find)
+		code = sandbox->box.find(sandbox->instance, &request, id, message);
+	/* It may have come back under its name, or only the connection to it was broken. */
+	if (code == -ENOENT && request.not_box_id && !sandbox->started_box_id) {
+		request.not_box_id = NULL;
+		request.timeout_ms = box_time_ms(call);
+		code = sandbox->box.find(sandbox->instance, &request, id, message);
+	}
+	return code;
+}
+
+/* Makes a new one; what is left of an older one of ours goes first. */
+static int start_box(struct sandbox *sandbox, const struct call *call,
+		     const struct sandbox_text_sink *id, char message[SANDBOX_ERROR_SIZE])
+{
+	struct sandbox_box_request request = sandbox_box_request(sandbox, box_time_ms(call));
+	struct text_holder *holder = id->host_data;
+	int code;
+
+	sandbox_stop_box(sandbox);
+	code = sandbox->box.start(sandbox->instance, &request, id, message);
+	if (!code && holder->text) {
+		sandbox->started_box_id = strdup(holder->text);
+		if (!sandbox->started_box_id)
+			code = -ENOMEM;
+	}
+	return code;
+}
+
 /* Finds or starts the sandbox's box. Under the lock. */
 static int find_box(struct sandbox *sandbox, const struct call *call,
 		    char message[SANDBOX_ERROR_SIZE])
 {
-	struct sandbox_box_request request = sandbox_box_request(sandbox, BOX_START_MS);
 	struct text_holder holder = {0};
-	const struct sandbox_text_sink sink = {
-		.size = sizeof(sink),
+	const struct sandbox_text_sink id = {
+		.size = sizeof(id),
 		.host_data = &holder,
 		.text = hold_text,
 	};
-	int code = -ENOENT;
+	int code = seek_box(sandbox, call, &id, message);
 
-	if (sandbox->box.find)
-		code = sandbox->box.find(sandbox->instance, &request, &sink, message);
-	if (code == -ENOENT && sandbox->box.start) {
-		code = sandbox->box.start(sandbox->instance, &request, &sink, message);
-		sandbox->box_started = !code;
-	}
-	if (!code && !holder.text) {
+	if (code == -ENOENT && sandbox->box.start)
+		code = start_box(sandbox, call, &id, message);
+	/* A note of the ledger is one line. */
+	if (!code && (!holder.text || strchr(holder.text, '\n'))) {
 		snprintf(message, SANDBOX_ERROR_SIZE,
 			 "the backend found a box but gave no id for it");
 		code = -EINVAL;
@@ -205,38 +323,46 @@ static int find_box(struct sandbox *sandbox, const struct call *call,
 		free(holder.text);
 		return code;
 	}
+	free(sandbox->gone_box_id);
+	sandbox->gone_box_id = NULL;
 	sandbox->box_id = holder.text;
 	return 0;
 }
 
-/* Gives the call the box to enter; a failure is in the result. */
-static bool enter_box(struct call *call)
+/* Gives the call the box to enter: 0; 1 when there is none and the result says why; or an error. */
+static int enter_box(struct call *call, struct hookbox_error *error)
 {
 	struct sandbox *sandbox = call->sandbox;
+	bool only_finds = sandbox_only_finds(sandbox);
 	char message[SANDBOX_ERROR_SIZE] = "";
-	int code = 0;
+	int code = 0, found = 0;
+	bool new;
 
-	if (!sandbox->box.find && !sandbox->box.start)
-		return true;
 	pthread_mutex_lock(&sandbox->lock);
-	if (!sandbox->box_id)
-		code = find_box(sandbox, call, message);
-	if (!code) {
+	if (!only_finds)
+		code = note_use(sandbox, error);
+	new = !sandbox->box_id && (sandbox->box.find || sandbox->box.start);
+	if (!code && new)
+		found = find_box(sandbox, call, message);
+	call->box_is_new = new && !found;
+	if (!code && !found && sandbox->box_id)
+		code = note_box(sandbox, error);
+	if (!code && !found && sandbox->box_id) {
 		call->box_id = strdup(sandbox->box_id);
 		if (!call->box_id)
-			code = -ENOMEM;
+			code = error_no_memory(error);
 	}
 	pthread_mutex_unlock(&sandbox->lock);
-	if (!code)
-		return true;
+	if (!found)
+		return code;
 	call->result->end = HOOKBOX_NOT_STARTED;
 	call->result->cleanup = HOOKBOX_CLEANUP_PROVEN;
 	result_set_message(call->result, "%s: %s", sandbox->plugin->name,
 			   message[0] ? message : "the backend has no box and gave no reason");
-	return false;
+	return 1;
 }
 
-/* A box that did not answer as one is looked for anew by the next call. */
+/* A box that did not answer as one is looked for anew by the next call, and any other preferred. */
 static void forget_box(struct call *call)
 {
 	struct sandbox *sandbox = call->sandbox;
@@ -246,57 +372,36 @@ static void forget_box(struct call *call)
 	    (end != HOOKBOX_LOST && (end != HOOKBOX_NOT_STARTED || call->result->error_number)))
 		return;
 	pthread_mutex_lock(&sandbox->lock);
-	if (sandbox->box_id && !sandbox->box_started && !strcmp(sandbox->box_id, call->box_id)) {
-		free(sandbox->box_id);
-		sandbox->box_id = NULL;
+	if (sandbox->box_id && !strcmp(sandbox->box_id, call->box_id)) {
+		free(sandbox->gone_box_id);
+		sandbox->gone_box_id = take_pointer(sandbox->box_id);
+		sandbox->box_noted = false;
 	}
 	pthread_mutex_unlock(&sandbox->lock);
 }
 
+/*
+ * A box of an earlier call has gone, and nothing was started there for certain: another one may be
+ * there. What was read from a descriptor cannot be read again.
+ */
+static bool may_run_anew(const struct call *call)
+{
+	const struct hookbox_result *result = call->result;
+
+	return call->box_id && !call->box_is_new && sandbox_only_finds(call->sandbox) &&
+	       call->scripted && !call->asked.use_stdin_fd && !call->spawn.killed &&
+	       result->end == HOOKBOX_NOT_STARTED && !result->error_number &&
+	       result->cleanup == HOOKBOX_CLEANUP_PROVEN;
+}
+
 /* ---- The process ---- */
-
-int call_output_take(void *data, const char *bytes, size_t n)
-{
-	struct call_output *output = data;
-	struct hookbox_call *asked = &output->call->asked;
-	uint64_t room = output->limit - output->passed;
-	size_t take = n < room ? n : (size_t)room;
-	int stop = 0;
-
-	output->total += n;
-	output->passed += take;
-	if (asked->use_output_fds)
-		buf_add(&output->relay, bytes, take);
-	else if (!asked->sink)
-		buf_add(&output->kept, bytes, take);
-	else if (take && asked->sink(asked->sink_data, output->stream, bytes, take))
-		stop = SPAWN_STOP_CANCEL;
-	if (take < n && output->ends_call)
-		stop = SPAWN_STOP_LIMIT;
-	return stop;
-}
-
-bool call_marks_complete(const struct call *call)
-{
-	return call->marks[0].ended && call->marks[1].ended;
-}
-
-static int consume(void *data, const char *bytes, size_t n)
-{
-	struct mark_stream *marks = data;
-	struct call_output *output = marks->data;
-	int stop = mark_feed(marks, bytes, n);
-
-	/* A CLI whose streams somebody else still holds does not end by itself. */
-	return !stop && call_marks_complete(output->call) ? SPAWN_STOP_DONE : stop;
-}
 
 static struct spawn_stream stream_for(struct call *call, int index)
 {
 	bool relayed = call->asked.use_output_fds;
 
 	return (struct spawn_stream){
-		.consume = consume,
+		.consume = call_output_consume,
 		.data = &call->marks[index],
 		.out_fd = !relayed ? -1
 			  : index  ? call->asked.stderr_fd
@@ -337,8 +442,7 @@ static void start_process(struct call *call)
 	};
 
 	spawn_run(&request, &call->spawn);
-	for (int i = 0; i < 2; i++)
-		mark_finish(&call->marks[i]);
+	call_output_finish(call);
 }
 
 static void add_mark(struct call *call)
@@ -380,6 +484,7 @@ static void run_planned(struct call *call)
 	}
 	start_process(call);
 	call_judge(call);
+	call_output_flush(call);
 	call_end(call);
 }
 
@@ -395,36 +500,6 @@ static bool cancelled_already(struct call *call)
 	call->result->cleanup = HOOKBOX_CLEANUP_PROVEN;
 	result_set_message(call->result, "it was cancelled before it started");
 	return true;
-}
-
-struct owners {
-	struct sandbox *sandbox;
-	bool unlisted;
-};
-
-/* A backend that does not list boxes for one owner is not asked for each of the others as well:
- * an engine that hangs would cost a step's time for each. */
-static bool left_by_owner(void *data, const char *owner)
-{
-	struct owners *owners = data;
-
-	return !owners->unlisted && ending_owner(owners->sandbox, owner, &owners->unlisted);
-}
-
-/* Before the first call: what a killed host left in this sandbox goes. */
-static int note_use(struct sandbox *sandbox, struct hookbox_error *error)
-{
-	struct owners owners = {.sandbox = sandbox};
-	int code = 0;
-
-	pthread_mutex_lock(&sandbox->lock);
-	if (!sandbox->noted) {
-		code = ledger_use(sandbox->context.ledger, sandbox->name, sandbox->plugin->name,
-				  left_by_owner, &owners, error);
-		sandbox->noted = !code;
-	}
-	pthread_mutex_unlock(&sandbox->lock);
-	return code;
 }
 
 static int finish_result(struct call *call, struct hookbox_error *error)
@@ -447,17 +522,24 @@ static int finish_result(struct call *call, struct hookbox_error *error)
 
 static void call_free(struct call *call)
 {
-	for (int i = 0; i < 2; i++) {
-		mark_stream_free(&call->marks[i]);
-		buf_free(&call->output[i].kept);
-		buf_free(&call->output[i].relay);
-	}
-	plan_free(&call->plan);
+	free_run(call);
 	strv_free(&call->env);
 	strv_free(&call->labels);
-	free(call->box_id);
-	hookbox_result_free(call->result);
 	free(call);
+}
+
+static int run_in_box(struct call *call, struct hookbox_error *error)
+{
+	int code = enter_box(call, error);
+
+	if (code)
+		return code < 0 ? code : 0;
+	if (call->sandbox->run.run)
+		call_run_extension(call);
+	else if (!call_run_pool(call) && !call_run_channel(call))
+		run_planned(call);
+	forget_box(call);
+	return 0;
 }
 
 int sandbox_call(struct sandbox *sandbox, const struct hookbox_call *asked,
@@ -473,14 +555,14 @@ int sandbox_call(struct sandbox *sandbox, const struct hookbox_call *asked,
 	code = check_request(asked, error);
 	if (!code)
 		code = prepare(call, error);
-	if (!code)
-		code = note_use(sandbox, error);
-	if (!code && !cancelled_already(call) && enter_box(call)) {
-		if (sandbox->run.run)
-			call_run_extension(call);
-		else if (!call_run_pool(call) && !call_run_channel(call))
-			run_planned(call);
-		forget_box(call);
+	if (!code && !cancelled_already(call)) {
+		code = run_in_box(call, error);
+		if (!code && may_run_anew(call)) {
+			free_run(call);
+			code = prepare_run(call, error);
+			if (!code)
+				code = run_in_box(call, error);
+		}
 	}
 	if (sandbox->pool)
 		pool_call_ended(sandbox->pool);

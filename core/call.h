@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the parts of a sandbox share: sandbox.c, call.c, call_judge.c, call_run.c, ending.c. */
+/* What the parts of a sandbox share: sandbox.c, call*.c, ending.c. */
 #ifndef CORE_CALL_H
 #define CORE_CALL_H
 
@@ -8,6 +8,7 @@
 #include "channel.h"
 #include "ledger.h"
 #include "marks.h"
+#include "own_lines.h"
 #include "plan.h"
 #include "sandbox.h"
 #include "spawn.h"
@@ -35,14 +36,16 @@ struct sandbox {
 	struct sandbox_run_v1 run;
 	pthread_mutex_t lock;		/* of what follows */
 	bool noted;			/* the ledger knows that we use it */
+	bool box_noted;			/* and the box below */
 	char *box_id;			/* of the box that plans enter; NULL: not found yet */
-	bool box_started;		/* ... and we started it */
 	struct channel *channel;	/* to the agent in a box that stays; NULL: none is open */
 	char *channel_box;		/* that box's id */
 	bool opening;			/* a thread is opening one */
 	int channel_problem;		/* of the last try, enum channel_problem; 0: it is open */
 	int64_t channel_retry_us;	/* when a way that failed may be tried again */
 	char channel_reason[1024];
+	char *started_box_id;		/* of the one that we started, and will stop; NULL: none */
+	char *gone_box_id;		/* of one that did not answer; NULL: none */
 	struct pool *pool;		/* NULL: none is wanted; has a lock of its own */
 };
 
@@ -54,6 +57,7 @@ struct call_output {
 	bool ends_call;			/* more than the limit ends the call */
 	uint64_t total;
 	uint64_t passed;		/* of these, kept or handed on */
+	bool over;			/* the process has ended: what still comes is kept */
 	struct buf kept;
 	struct buf relay;
 };
@@ -63,12 +67,14 @@ struct call {
 	struct hookbox_call asked;	/* as the caller put it, in our size */
 	char id[LEDGER_CALL_ID_SIZE];
 	char *box_id;
+	bool box_is_new;		/* found or started for this very call */
 	struct strv env;
 	struct strv labels;
 	const char *cwd;
 	bool scripted;			/* goes through the prologue: marks are expected */
 	char nonce[MARK_NONCE_SIZE];
 	struct plan plan;
+	struct own_lines own_lines;	/* between the CLI's stderr and marks[1] */
 	struct mark_stream marks[2];
 	struct call_output output[2];
 	int64_t begun_us;
@@ -85,8 +91,17 @@ struct call {
 struct sandbox_plan_request call_request(const struct call *call, uint32_t purpose);
 /* The labels that every box started for a call bears. */
 void call_add_labels(const struct sandbox *sandbox, const char *id, struct strv *labels);
-/* Takes the command's output: keeps it, hands it on, counts it. data is a struct call_output. */
+/* Takes the command's output: keeps it, hands it on, counts it. data is a struct call_output.
+ * (call_output.c, with those that follow) */
 int call_output_take(void *data, const char *bytes, size_t n);
+/* Takes what own_lines leaves. data is a struct mark_stream. */
+int call_feed_marks(void *data, const char *bytes, size_t n);
+/* Takes what the process wrote to one of its streams. data is the struct mark_stream of it. */
+int call_output_consume(void *data, const char *bytes, size_t n);
+/* The process has ended: what was held back comes now, and is kept for classify() to judge. */
+void call_output_finish(struct call *call);
+/* Hands on what call_output_finish() kept of a streamed output. */
+void call_output_flush(struct call *call);
 /* Both "end" marks came: the command has ended and its output is whole. */
 bool call_marks_complete(const struct call *call);
 
@@ -105,6 +120,8 @@ void call_run_extension(struct call *call);
 bool call_run_channel(struct call *call);
 /* Runs it through an open channel and judges it; what is left of it is the caller's to end. */
 void call_run_through(struct call *call, struct channel *channel, struct channel_result *ended);
+/* May calls of this sandbox go through an agent? */
+bool call_may_have_channel(const struct sandbox *sandbox);
 /* Asks what agent answers in the box, over a channel of its own. */
 int call_probe_channel(struct sandbox *sandbox, const char *box_id, int64_t timeout_ms,
 		       struct frame_agent_hello *agent, struct hookbox_error *error);
@@ -127,9 +144,23 @@ void call_end(struct call *call);
  */
 bool ending_box(struct sandbox *sandbox, const char *call_id, const struct channel_end *process,
 		bool seen, char reason[SANDBOX_ERROR_SIZE]);
-/* Ends what calls of a killed host left behind in the sandbox; true when nothing is left. Sets
- * *unlisted when the backend could not say which boxes there are. */
+/*
+ * Ends what a killed host left behind in the sandbox: processes of this machine, boxes that it
+ * started, and calls in the box when there is but one; true when nothing is left. Sets *unlisted
+ * when the backend could not say which boxes there are. Under the lock.
+ */
 bool ending_owner(struct sandbox *sandbox, const char *owner, bool *unlisted);
+/* Ends what calls of a killed host left behind in the box that was found. Under the lock. */
+bool ending_owner_in_box(struct sandbox *sandbox, const char *owner);
+
+/* Boxes of this sandbox are found and never made: what calls leave in one stays when we go. */
+static inline bool sandbox_only_finds(const struct sandbox *sandbox)
+{
+	return sandbox->box.find && !sandbox->box.start;
+}
+
+/* Stops the box that was started, if any. (sandbox.c) */
+void sandbox_stop_box(struct sandbox *sandbox);
 
 /* The sandbox.box/1 request of this sandbox; labels may be NULL. */
 struct sandbox_box_request sandbox_box_request(struct sandbox *sandbox, int64_t timeout_ms);

@@ -64,17 +64,31 @@ static int open_channel(const struct call *call, struct channel **channel,
 	return problem;
 }
 
-/* The channel that is open to this box, held; or NULL. Under the lock. */
+/* Is what is known of the last channel known of this box? */
+static bool is_same_box(const struct sandbox *sandbox, const char *box_id)
+{
+	if (!sandbox->channel_box || !box_id)
+		return sandbox->channel_box == box_id;
+	return !strcmp(sandbox->channel_box, box_id);
+}
+
+/* The channel that is open to the box, held; or NULL. Under the lock. */
 static struct channel *find_channel(struct sandbox *sandbox, const char *box_id)
 {
-	bool same = !sandbox->channel_box || !box_id ? sandbox->channel_box == box_id :
-						       !strcmp(sandbox->channel_box, box_id);
-
-	if (!sandbox->channel)
-		return NULL;
-	if (same && channel_is_usable(sandbox->channel))
+	if (sandbox->channel && is_same_box(sandbox, box_id) && channel_is_usable(sandbox->channel))
 		return channel_hold(sandbox->channel);
 	return NULL;
+}
+
+/* Why none is to be tried now; 0: one is. Under the lock. */
+static int known_problem(const struct sandbox *sandbox, const char *box_id)
+{
+	if (!is_same_box(sandbox, box_id))
+		return 0;
+	if (sandbox->channel_problem == CHANNEL_NO_AGENT)
+		return CHANNEL_NO_AGENT;
+	return sandbox->channel_problem && clock_us() < sandbox->channel_retry_us ? CHANNEL_NO_WAY
+										  : 0;
 }
 
 /* Waits while another thread opens the channel. Under the lock; false: the call's time is over. */
@@ -118,7 +132,7 @@ static int replace_channel(struct sandbox *sandbox, const struct call *call,
 	return 0;
 }
 
-static bool may_have_channel(const struct sandbox *sandbox)
+bool call_may_have_channel(const struct sandbox *sandbox)
 {
 	return sandbox->agent && sandbox->plugin->flags & SANDBOX_KEPT && sandbox->plugin->plan &&
 	       (sandbox->shell || sandbox->agent_path);
@@ -135,11 +149,8 @@ static int take_channel(const struct call *call, struct channel **channel)
 	if (!wait_for_opener(sandbox, call))
 		problem = clock_us() >= call->deadline_us ? CHANNEL_TIMED_OUT : CHANNEL_CANCELLED;
 	else if (!(*channel = find_channel(sandbox, call->box_id))) {
-		if (sandbox->channel_problem == CHANNEL_NO_AGENT)
-			problem = CHANNEL_NO_AGENT;
-		else if (sandbox->channel_problem && clock_us() < sandbox->channel_retry_us)
-			problem = CHANNEL_NO_WAY;
-		else
+		problem = known_problem(sandbox, call->box_id);
+		if (!problem)
 			problem = replace_channel(sandbox, call, channel, &old);
 	}
 	pthread_mutex_unlock(&sandbox->lock);
@@ -163,8 +174,6 @@ int call_probe_channel(struct sandbox *sandbox, const char *box_id, int64_t time
 	};
 	struct channel *channel = NULL;
 
-	if (!may_have_channel(sandbox))
-		return error_set(error, -ENOTSUP, "no agent is wanted or possible in this sandbox");
 	if (open_channel(&call, &channel, error))
 		return -EIO;
 	*agent = *channel_agent(channel);
@@ -315,7 +324,7 @@ bool call_run_channel(struct call *call)
 	struct channel_result ended;
 	int problem;
 
-	if (!may_have_channel(call->sandbox))
+	if (!call_may_have_channel(call->sandbox))
 		return false;
 	problem = take_channel(call, &channel);
 	if (!problem) {

@@ -75,7 +75,7 @@ static void judge_command_end(struct call *call, bool signaled, int status)
 	call->result->status = status;
 }
 
-void call_apply_verdict(struct call *call, const struct sandbox_verdict *verdict)
+static void drop_cli_bytes(struct call *call, const struct sandbox_verdict *verdict)
 {
 	struct call_output *err = &call->output[1];
 
@@ -89,6 +89,11 @@ void call_apply_verdict(struct call *call, const struct sandbox_verdict *verdict
 		err->total -= verdict->drop_stderr_tail;
 		err->passed -= verdict->drop_stderr_tail;
 	}
+}
+
+void call_apply_verdict(struct call *call, const struct sandbox_verdict *verdict)
+{
+	drop_cli_bytes(call, verdict);
 	switch (verdict->end) {
 	case SANDBOX_END_NOT_STARTED:
 		not_started(call, verdict->error_number);
@@ -163,6 +168,7 @@ static void judge_without_marks(struct call *call)
 		call_apply_verdict(call, &verdict);
 		return;
 	}
+	drop_cli_bytes(call, &verdict);
 	add_last_words(&said, &call->marks[1]);
 	if (started)
 		call->result->end = HOOKBOX_LOST;

@@ -132,25 +132,6 @@ static int see_request(struct opening *opening, struct hookbox_error *error)
 	}
 }
 
-static int send_file(struct opening *opening, struct hookbox_error *error)
-{
-	int fd = opening->channel->process.in;
-
-	while (opening->sent < opening->file.bytes.size) {
-		ssize_t n = write(fd, opening->file.bytes.data + opening->sent,
-				  opening->file.bytes.size - opening->sent);
-
-		if (n < 0 && errno == EAGAIN)
-			return 0;
-		if (n < 0 && errno != EINTR)
-			return fail(CHANNEL_NO_AGENT, error,
-				    "the box did not take the agent's file to its end");
-		if (n > 0)
-			opening->sent += (size_t)n;
-	}
-	return 0;
-}
-
 /* The stream ended, or made no sense, before the agent greeted. */
 static int see_end(struct opening *opening, struct hookbox_error *error)
 {
@@ -165,6 +146,24 @@ static int see_end(struct opening *opening, struct hookbox_error *error)
 	error_set(error, -EIO, "%s%s%s", end, words.size && !opening->asked ? ": " : "",
 		  words.size && !opening->asked ? words.data : "");
 	return opening->asked ? CHANNEL_NO_AGENT : CHANNEL_NO_WAY;
+}
+
+static int send_file(struct opening *opening, struct hookbox_error *error)
+{
+	int fd = opening->channel->process.in;
+
+	while (opening->sent < opening->file.bytes.size) {
+		ssize_t n = write(fd, opening->file.bytes.data + opening->sent,
+				  opening->file.bytes.size - opening->sent);
+
+		if (n < 0 && errno == EAGAIN)
+			return 0;
+		if (n < 0 && errno != EINTR)
+			return see_end(opening, error);
+		if (n > 0)
+			opening->sent += (size_t)n;
+	}
+	return 0;
 }
 
 static int read_greeting(struct opening *opening, bool *greeted, struct hookbox_error *error)

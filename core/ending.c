@@ -48,8 +48,10 @@ static void describe_failure(const struct spawn_capture *capture, const char *wh
 {
 	const char *text = capture->err.size ? capture->err.data : capture->out.data;
 
-	if (!text || capture->result.end != SPAWN_EXITED)
+	if (capture->result.end != SPAWN_EXITED)
 		text = capture->result.message;
+	else if (!text || !*text)
+		text = "nothing was answered";
 	snprintf(reason, SANDBOX_ERROR_SIZE, "%s: %.*s", what, (int)strcspn(text, "\r\n"), text);
 }
 
@@ -160,6 +162,19 @@ static enum outcome end_box_of(struct call *call, bool may_come_late)
 
 /* ---- Boxes that stay: the sweep script ---- */
 
+/*
+ * What the sweep script found, SWEEP_*; -1 when it did not say so: the exit code may be the CLI's.
+ */
+static int sweep_answer(const struct spawn_capture *capture)
+{
+	const char *word = capture->out.size
+				   ? memmem(capture->out.data, capture->out.size, SWEEP_WORD,
+					    strlen(SWEEP_WORD))
+				   : NULL;
+
+	return word ? atoi(word + strlen(SWEEP_WORD)) : -1;
+}
+
 /* Runs the sweep script in the box for a mark; false with a reason when it did not come out clean.
  */
 static bool sweep_box(struct sandbox *sandbox, const char *call_id, const char *box_id,
@@ -179,7 +194,7 @@ static bool sweep_box(struct sandbox *sandbox, const char *call_id, const char *
 		.labels = none,
 		.state_dir = ledger_state_dir(sandbox->context.ledger),
 	};
-	bool clean;
+	int answer;
 
 	sweep_argv(&argv, mark);
 	request.argv = strv_view(&argv);
@@ -188,19 +203,18 @@ static bool sweep_box(struct sandbox *sandbox, const char *call_id, const char *
 		return false;
 	}
 	run_plan(&plan, &capture);
-	clean = capture.result.end == SPAWN_EXITED && capture.result.status == SWEEP_CLEAN;
-	if (!clean && capture.result.end == SPAWN_EXITED && capture.result.status == SWEEP_LEFT)
+	answer = sweep_answer(&capture);
+	if (answer == SWEEP_LEFT)
 		snprintf(reason, SANDBOX_ERROR_SIZE,
 			 "processes of the call in the box could not be ended");
-	else if (!clean && capture.result.end == SPAWN_EXITED &&
-		 capture.result.status == SWEEP_CANNOT_SEE)
+	else if (answer == SWEEP_CANNOT_SEE)
 		snprintf(reason, SANDBOX_ERROR_SIZE,
 			 "the box has no grep or no readable /proc to look for leftovers with");
-	else if (!clean)
+	else if (answer != SWEEP_CLEAN)
 		describe_failure(&capture, "the box could not be entered to look for leftovers",
 				 reason);
 	spawn_capture_free(&capture);
-	return clean;
+	return answer == SWEEP_CLEAN;
 }
 
 static enum outcome sweep_call(struct call *call)
@@ -406,6 +420,11 @@ static bool end_owner_boxes(struct sandbox *sandbox, const char *owner, bool *un
 	return clean;
 }
 
+static bool may_be_swept(const struct sandbox *sandbox)
+{
+	return sandbox->plugin->flags & SANDBOX_KEPT && sandbox->shell;
+}
+
 bool ending_owner(struct sandbox *sandbox, const char *owner, bool *unlisted)
 {
 	_cleanup_free_ char *mark = NULL;
@@ -419,7 +438,17 @@ bool ending_owner(struct sandbox *sandbox, const char *owner, bool *unlisted)
 		!leftover_kill(mark, true, 0, &error);
 	if (sandbox->box.list)
 		clean &= end_owner_boxes(sandbox, owner, unlisted);
-	if ((sandbox->plugin->flags & SANDBOX_KEPT) && sandbox->shell && !sandbox->box.find)
+	if (may_be_swept(sandbox) && !sandbox->box.find && !sandbox->box.start)
 		clean &= sweep_box(sandbox, mark, NULL, mark, reason);
 	return clean;
+}
+
+bool ending_owner_in_box(struct sandbox *sandbox, const char *owner)
+{
+	_cleanup_free_ char *mark = NULL;
+	char reason[SANDBOX_ERROR_SIZE] = "";
+
+	if (asprintf(&mark, "%s-", owner) < 0)
+		return false;
+	return !may_be_swept(sandbox) || sweep_box(sandbox, mark, sandbox->box_id, mark, reason);
 }

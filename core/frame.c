@@ -109,7 +109,7 @@ static int find_magic(struct frame_reader *reader)
 
 		if (memcmp(reader->buffer + at, FRAME_MAGIC, n))
 			continue;
-		reader->start = at;	/* what is in front of it was looked at */
+		reader->start = at; /* what is in front of it was looked at */
 		if (n < FRAME_MAGIC_SIZE)
 			return 0;
 		reader->begun = true;

@@ -167,7 +167,8 @@ struct frame_call {
  */
 size_t frame_block_make(void *block, const char *cwd, const char *const *argv,
 			const char *const *env, uint32_t *argc, uint32_t *envc);
-/* 0 when it holds just these strings, argv[0] is not empty and each entry has a name, else FRAME_BAD_BLOCK. */
+/* 0 when it holds just these strings, argv[0] is not empty and each entry has a name; else
+ * FRAME_BAD_BLOCK. */
 int frame_block_check(const void *block, size_t size, uint32_t argc, uint32_t envc);
 /* Of a checked block: fills argv[argc + 1] and env[envc + 1], and returns the directory or NULL. */
 const char *frame_block_split(const void *block, uint32_t argc, uint32_t envc, const char **argv,
@@ -252,7 +253,7 @@ size_t frame_put_bye(void *to, size_t room, const struct frame_bye *bye);
 /* PING or PONG. */
 size_t frame_put_ping(void *to, size_t room, enum frame_type type, const void *eight_bytes);
 size_t frame_put_call(void *to, size_t room, uint32_t id, const struct frame_call *call);
-/* IN, OUT or ERR of up to FRAME_DATA_MAX, or BLOCK of up to FRAME_PAYLOAD_MAX bytes; never empty. */
+/* IN, OUT, ERR of up to FRAME_DATA_MAX, BLOCK of up to FRAME_PAYLOAD_MAX bytes; never empty. */
 size_t frame_put_data(void *to, size_t room, enum frame_type type, uint32_t id, const void *data,
 		      size_t n);
 /* Only the header of such a frame, for who has or puts the data behind it. */
@@ -262,7 +263,7 @@ size_t frame_put_kill(void *to, size_t room, uint32_t id, const struct frame_kil
 size_t frame_put_credit(void *to, size_t room, uint32_t id, const struct frame_credit *credit);
 size_t frame_put_exit(void *to, size_t room, uint32_t id, const struct frame_exit *exit);
 
-/* ---- Decoding a frame of that type: 0, or a frame_error. Pointers are lent as frame->data is. ---- */
+/* ---- Decoding a frame of that type: 0, or a frame_error. Pointers are lent as data is. ---- */
 int frame_get_agent_hello(const struct frame *frame, struct frame_agent_hello *hello);
 int frame_get_host_hello(const struct frame *frame, struct frame_host_hello *hello);
 int frame_get_bye(const struct frame *frame, struct frame_bye *bye);

@@ -37,7 +37,8 @@ static inline void put_number(struct writer *writer, uint64_t number, size_t siz
 	put_bytes(writer, bytes, size);
 }
 
-static inline void put_header(struct writer *writer, enum frame_type type, uint32_t call, size_t size)
+static inline void put_header(struct writer *writer, enum frame_type type, uint32_t call,
+			      size_t size)
 {
 	put_number(writer, size, 4);
 	put_number(writer, type, 1);

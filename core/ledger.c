@@ -159,7 +159,7 @@ const char *ledger_state_dir(struct ledger *ledger)
 	return dir;
 }
 
-/* Appends "MODE SANDBOX" to our file. Under the lock. */
+/* Appends "MODE SANDBOX [BOX]" to our file. Under the lock. */
 static int write_note(struct ledger *ledger, const char *line, struct hookbox_error *error)
 {
 	_cleanup_free_ char *path = NULL;
@@ -209,7 +209,7 @@ static void settle_file(int dirfd, const char *owner, const char *line,
 		unlinkat(dirfd, owner, 0);
 }
 
-int ledger_use(struct ledger *ledger, const char *sandbox, const char *mode,
+int ledger_use(struct ledger *ledger, const char *sandbox, const char *mode, const char *box,
 	       bool (*left)(void *data, const char *owner), void *data, struct hookbox_error *error)
 {
 	_cleanup_free_ char *line = NULL;
@@ -217,7 +217,7 @@ int ledger_use(struct ledger *ledger, const char *sandbox, const char *mode,
 	DIR *dir = NULL;
 	int result = 0;
 
-	if (asprintf(&line, "%s %s\n", mode, sandbox) < 0)
+	if (asprintf(&line, "%s %s%s%s\n", mode, sandbox, box ? " " : "", box ? box : "") < 0)
 		return error_no_memory(error);
 	pthread_mutex_lock(&ledger->lock);
 	if (state_dir_locked(ledger)) {

@@ -90,9 +90,12 @@ static void wait_until(struct pool *pool, int64_t us)
 /* Hands a box, which is in no list, to the keeper. Under the lock. */
 static void retire(struct pool *pool, struct pool_box *box)
 {
+	box->over_us = clock_us();
 	TAILQ_INSERT_TAIL(&pool->ending, box, link);
 	pool->stats.ending++;
 	signal_fd(pool->wake_fd);
+	if (pool->stopping)
+		pthread_cond_broadcast(&pool->changed);
 }
 
 static void take_out(struct pool *pool, struct pool_box *box)
@@ -224,6 +227,24 @@ static void create_one(struct pool *pool)
 	pthread_mutex_lock(&pool->lock);
 }
 
+/* Without the lock meanwhile. */
+static void end_one(struct pool *pool)
+{
+	struct pool_box *box = TAILQ_FIRST(&pool->ending);
+	struct sandbox *sandbox = pool->sandbox;
+	char reason[SANDBOX_ERROR_SIZE] = "";
+
+	TAILQ_REMOVE(&pool->ending, box, link);
+	pthread_mutex_unlock(&pool->lock);
+	if (!pool_box_end(sandbox, box, reason))
+		log_write(sandbox->context.log, SANDBOX_LOG_WARNING,
+			  "[sandbox %s] a box of the pool may be left: %s", sandbox->name, reason);
+	pthread_mutex_lock(&pool->lock);
+	pool->stats.ending--;
+	signal_fd(pool->wake_fd);
+	pthread_cond_broadcast(&pool->changed);
+}
+
 static void *fill(void *data)
 {
 	struct pool *pool = data;
@@ -237,29 +258,18 @@ static void *fill(void *data)
 		else
 			create_one(pool);
 	}
-	while (!pool->over)
-		wait_until(pool, CLOCK_NEVER);
+	/* At the close it helps, and stays as long as there is a box. */
+	while (!pool->over) {
+		if (TAILQ_EMPTY(&pool->ending))
+			wait_until(pool, CLOCK_NEVER);
+		else
+			end_one(pool);
+	}
 	pthread_mutex_unlock(&pool->lock);
 	return NULL;
 }
 
 /* ---- The keeper ---- */
-
-/* Without the lock meanwhile. */
-static void end_one(struct pool *pool, struct pool_box *box)
-{
-	struct sandbox *sandbox = pool->sandbox;
-	char reason[SANDBOX_ERROR_SIZE] = "";
-
-	TAILQ_REMOVE(&pool->ending, box, link);
-	pthread_mutex_unlock(&pool->lock);
-	if (!pool_box_end(sandbox, box, reason))
-		log_write(sandbox->context.log, SANDBOX_LOG_WARNING,
-			  "[sandbox %s] a box of the pool may be left: %s", sandbox->name, reason);
-	pthread_mutex_lock(&pool->lock);
-	pool->stats.ending--;
-	pthread_cond_broadcast(&pool->changed);
-}
 
 /* Something came from a box that waits: most likely its end. Without the lock meanwhile. */
 static void look_at(struct pool *pool, struct pool_box *box)
@@ -338,13 +348,13 @@ static void *keep(void *data)
 	struct pool *pool = data;
 
 	pthread_mutex_lock(&pool->lock);
-	while (!pool->stopping || pool->stats.creating || !TAILQ_EMPTY(&pool->waiting) ||
-	       !TAILQ_EMPTY(&pool->ending)) {
+	while (!pool->stopping || pool->stats.creating || pool->stats.waiting ||
+	       pool->stats.ending) {
 		retire_old(pool);
 		if (TAILQ_EMPTY(&pool->ending))
 			watch(pool);
 		else
-			end_one(pool, TAILQ_FIRST(&pool->ending));
+			end_one(pool);
 	}
 	pool->over = true;
 	pthread_cond_broadcast(&pool->changed);

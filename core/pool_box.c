@@ -99,10 +99,11 @@ int pool_box_create(struct sandbox *sandbox, enum pool_way way, int64_t silence_
 
 bool pool_box_end(struct sandbox *sandbox, struct pool_box *box, char reason[SANDBOX_ERROR_SIZE])
 {
+	int64_t patience = END_MS - (box->over_us ? (clock_us() - box->over_us) / 1000 : 0);
 	struct channel_end end;
 	bool gone;
 
-	channel_close(box->channel, END_MS, &end);
+	channel_close(box->channel, patience > 0 ? (int)patience : 0, &end);
 	gone = ending_box(sandbox, box->id, &end, true, reason);
 	free(box);
 	return gone;

@@ -13,6 +13,7 @@ struct pool_box {
 	char id[LEDGER_CALL_ID_SIZE];	/* the call id that the backend made it for */
 	struct channel *channel;
 	int64_t born_us;		/* when it became ready */
+	int64_t over_us;		/* when its agent was to end; 0: it is not yet */
 	TAILQ_ENTRY(pool_box) link;
 };
 

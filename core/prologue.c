@@ -92,7 +92,8 @@ static const char prologue_script[] =
 	"_hb_m \"end $_hb_r $_hb_w\" >&4\n";
 
 static const char sweep_script[] = SWEEP_FUNCTION
-	"_hb_k \"$1\" 2>/dev/null\n";
+	"_hb_k \"$1\" 2>/dev/null\n"
+	"echo " SWEEP_WORD "$?\n";
 
 /* What makes a newline within the prologue's single lines. */
 #define LINE_NEWLINE "'\"$_hb_z\"'"

@@ -34,9 +34,10 @@ void prologue_build(struct buf *buf, const char *nonce, const char *call_id, boo
 		    const char *const *argv, const char *const *env, const char *cwd);
 
 /*
- * Fills argv for a script that ends whatever bears a mark beginning with `mark` in the box. Its
- * exit code says how it went.
+ * Fills argv for a script that ends whatever bears a mark beginning with `mark` in the box. It
+ * prints SWEEP_WORD and how it went: an exit code might be the CLI's.
  */
+#define SWEEP_WORD "hookbox swept "
 enum { SWEEP_CLEAN = 0, SWEEP_LEFT = 1, SWEEP_CANNOT_SEE = 2 };
 void sweep_argv(struct strv *argv, const char *mark);
 

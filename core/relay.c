@@ -11,6 +11,10 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "clock.h"
+#include "spawn.h"
+
+#define FLUSH_MS 1000
 
 enum {
 	RELAY_ANY_SIZE,	/* a write never waits, or only for a disk */
@@ -88,4 +92,22 @@ void relay_close(struct relay *relay)
 {
 	cleanup_close(&relay->own);
 	relay->fd = -1;
+}
+
+void relay_flush(int fd, struct buf *waiting)
+{
+	int64_t deadline = clock_deadline_us(FLUSH_MS);
+	struct pipe_guard guard;
+	struct relay relay;
+
+	pipe_guard_set(&guard);
+	relay_open(&relay, fd);
+	while (waiting->size && relay.fd >= 0 && clock_us() < deadline) {
+		struct pollfd ready = {.fd = relay.fd, .events = POLLOUT};
+
+		if (poll(&ready, 1, FLUSH_MS) == 1)
+			relay_write(&relay, waiting);
+	}
+	relay_close(&relay);
+	pipe_guard_release(&guard);
 }

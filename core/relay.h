@@ -21,5 +21,7 @@ void relay_open(struct relay *relay, int fd);
  */
 int relay_write(struct relay *relay, struct buf *waiting);
 void relay_close(struct relay *relay);
+/* Writes the last few bytes that wait, if the reader takes them within a second. */
+void relay_flush(int fd, struct buf *waiting);
 
 #endif

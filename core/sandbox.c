@@ -12,6 +12,7 @@
 #include "prologue.h"
 #include "spawn.h"
 
+#define BOX_ID_SIZE 256
 #define BOX_STOP_MS 30000
 #define RUN_OUTPUT_LIMIT (64 * 1024)
 
@@ -179,6 +180,7 @@ static void sandbox_free(struct sandbox *sandbox)
 	free(sandbox->box_id);
 	free(sandbox->channel_box);
 	free(sandbox->agent_path);
+	free(sandbox->gone_box_id);
 	free(sandbox->name);
 	free(sandbox);
 }
@@ -249,19 +251,25 @@ struct sandbox_box_request sandbox_box_request(struct sandbox *sandbox, int64_t 
 	};
 }
 
+void sandbox_stop_box(struct sandbox *sandbox)
+{
+	_cleanup_free_ char *box_id = take_pointer(sandbox->started_box_id);
+	struct sandbox_box_request request = sandbox_box_request(sandbox, BOX_STOP_MS);
+	char message[SANDBOX_ERROR_SIZE] = "";
+
+	if (!box_id || !sandbox->box.stop)
+		return;
+	if (sandbox->box.stop(sandbox->instance, &request, box_id, message)) {
+		ledger_keep(sandbox->context.ledger);
+		table_log(&sandbox->host, SANDBOX_LOG_WARNING, message);
+	}
+}
+
 void sandbox_close(struct sandbox *sandbox)
 {
 	pool_close(sandbox->pool);
 	call_close_channel(sandbox);
-	if (sandbox->box_started && sandbox->box.stop) {
-		struct sandbox_box_request request = sandbox_box_request(sandbox, BOX_STOP_MS);
-		char message[SANDBOX_ERROR_SIZE] = "";
-
-		if (sandbox->box.stop(sandbox->instance, &request, sandbox->box_id, message)) {
-			ledger_keep(sandbox->context.ledger);
-			table_log(&sandbox->host, SANDBOX_LOG_WARNING, message);
-		}
-	}
+	sandbox_stop_box(sandbox);
 	if (sandbox->plugin->close)
 		sandbox->plugin->close(sandbox->instance);
 	sandbox_free(sandbox);
@@ -282,6 +290,7 @@ const struct sandbox_plugin_v1 *sandbox_plugin(const struct sandbox *sandbox)
 struct probe_findings {
 	void (*finding)(void *data, uint32_t status, const char *what, const char *remedy);
 	void *data;
+	bool failed;
 };
 
 static void probe_finding(const struct sandbox_probe_sink *sink, uint32_t status, const char *what,
@@ -289,14 +298,45 @@ static void probe_finding(const struct sandbox_probe_sink *sink, uint32_t status
 {
 	struct probe_findings *findings = sink->host_data;
 
+	findings->failed |= status == SANDBOX_PROBE_FAILED;
 	findings->finding(findings->data, status, what, remedy);
+}
+
+static void keep_box_id(const struct sandbox_text_sink *sink, const char *text)
+{
+	snprintf(sink->host_data, BOX_ID_SIZE, "%s", text);
+}
+
+/* Can an agent run in the box? Without one, each call takes a CLI's time. */
+static void probe_agent(struct sandbox *sandbox, int64_t timeout_ms, struct probe_findings *findings)
+{
+	struct sandbox_box_request request = sandbox_box_request(sandbox, timeout_ms);
+	char message[SANDBOX_ERROR_SIZE] = "", box_id[BOX_ID_SIZE] = "";
+	const struct sandbox_text_sink id = {
+		.size = sizeof(id), .host_data = box_id, .text = keep_box_id,
+	};
+	struct frame_agent_hello agent;
+	struct hookbox_error error = {0};
+
+	/* One that is only to be started is not started to be looked at. */
+	if (sandbox->box.find && sandbox->box.find(sandbox->instance, &request, &id, message))
+		return;
+	if (call_probe_channel(sandbox, box_id[0] ? box_id : NULL, timeout_ms, &agent, &error)) {
+		snprintf(message, sizeof(message), "no agent runs there: %.900s", error.message);
+		findings->finding(findings->data, SANDBOX_PROBE_WARNING, message,
+				  "calls are slow without one; agent = off does without");
+		return;
+	}
+	snprintf(message, sizeof(message), "an agent runs there: %s on %s %s", agent.name,
+		 agent.system, agent.machine);
+	findings->finding(findings->data, SANDBOX_PROBE_OK, message, NULL);
 }
 
 int sandbox_probe(struct sandbox *sandbox, int64_t timeout_ms,
 		  void (*finding)(void *data, uint32_t status, const char *what, const char *remedy),
 		  void *data)
 {
-	struct probe_findings findings = {finding, data};
+	struct probe_findings findings = {.finding = finding, .data = data};
 	struct sandbox_probe_sink sink = {
 		.size = sizeof(sink),
 		.host_data = &findings,
@@ -308,5 +348,7 @@ int sandbox_probe(struct sandbox *sandbox, int64_t timeout_ms,
 	if (!probe.probe)
 		return -ENOSYS;
 	probe.probe(sandbox->instance, timeout_ms, &sink);
+	if (!findings.failed && call_may_have_channel(sandbox))
+		probe_agent(sandbox, timeout_ms, &findings);
 	return 0;
 }

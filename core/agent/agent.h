@@ -129,7 +129,6 @@ struct agent {
 	int64_t stray_us;		/* until then processes of dead keepers are looked for; 0: none are */
 	bool once;			/* it ends after a call */
 	bool hidden;			/* its user's other processes cannot look into it */
-	bool greeted;
 	bool closing;			/* what waits is written, and that is all */
 	bool done;			/* by --once: an answer is waiting for the host */
 	bool failed;

@@ -6,9 +6,9 @@
 #include "agent.h"
 #include "system.h"
 
-#define DRAIN_MS 500		/* a stream may stay open so long after the end */
-#define OBEY_MS 12000		/* a keeper has so long, beyond the grace, to end a call */
-#define PIPE_SURE 4096		/* what any pipe takes at once */
+#define DRAIN_MS 500 /* a stream may stay open so long after the end */
+#define OBEY_MS 12000 /* a keeper has so long, beyond the grace, to end a call */
+#define PIPE_SURE 4096 /* what any pipe takes at once */
 
 struct call *call_find(struct agent *agent, uint32_t id)
 {
@@ -251,7 +251,7 @@ int64_t call_keep_time(struct call *call)
 	if (call->reported) {
 		if (now >= call->drain_us)
 			drain(call, now);
-		return call->drain_us;
+		return call->finished ? NEVER : call->drain_us;
 	}
 	if (now >= call->settle_us)
 		settle(call);
@@ -395,17 +395,17 @@ static struct call *make_call(struct agent *agent, uint32_t id, const struct fra
 }
 
 /* 0 or an errno value: what is missing to run it. */
-static int start_call(struct call *call, const struct frame_call *asked,
-		      const unsigned char *block)
+static int start_call(struct call *call, const struct frame_call *asked, const unsigned char *block)
 {
 	struct keeper_task task = {
-		.message = {
-			.kind = KEEPER_TASK,
-			.clean_env = asked->flags & FRAME_CLEAN_ENV,
-			.argc = asked->argc,
-			.envc = asked->envc,
-			.block_size = asked->block_size,
-		},
+		.message =
+			{
+				.kind = KEEPER_TASK,
+				.clean_env = asked->flags & FRAME_CLEAN_ENV,
+				.argc = asked->argc,
+				.envc = asked->envc,
+				.block_size = asked->block_size,
+			},
 		.block = (const char *)block,
 		.fds = {-1, -1, -1},
 	};

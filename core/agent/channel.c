@@ -97,7 +97,6 @@ static int take_hello(struct agent *agent, const struct frame *frame)
 
 	if (error)
 		return error;
-	agent->greeted = true;
 	agent->once |= (hello.flags & FRAME_ONCE) != 0;
 	agent->silence_us = hello.silence_ms ? (int64_t)hello.silence_ms * 1000 : NEVER;
 	if (hello.silence_ms)

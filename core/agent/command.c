@@ -26,7 +26,7 @@ static int not_started(struct keeper_report *report, enum frame_step step, int c
 /* Where each name is, so that a large environment does not take the square of its size. */
 struct names {
 	const char **env;
-	uint32_t *slots;	/* place in env + 1; 0: free */
+	uint32_t *slots; /* place in env + 1; 0: free */
 	size_t mask;
 	size_t n;
 };
@@ -198,8 +198,7 @@ failed:
 }
 
 /* vfork() costs the same however much memory a keeper has; it waits, but only the call's keeper. */
-static pid_t __attribute__((noinline))
-start(const struct command *command, volatile int *failure)
+static pid_t __attribute__((noinline)) start(const struct command *command, volatile int *failure)
 {
 	pid_t pid = vfork();
 
@@ -237,8 +236,8 @@ static bool read_task(struct command *command, const struct keeper_task *task, c
 	if (command->argv && entries) {
 		*cwd = frame_block_split(task->block, message->argc, message->envc, command->argv,
 					 entries);
-		command->env = merge_env(message->clean_env ? NULL : environ, entries,
-					 message->envc);
+		command->env =
+			merge_env(message->clean_env ? NULL : environ, entries, message->envc);
 	}
 	free(entries);
 	return command->env != NULL;

@@ -11,7 +11,7 @@
 
 #include "system.h"
 
-#define SOCKET 3	/* where a keeper has it; a task's descriptors are behind it */
+#define SOCKET 3 /* where a keeper has it; a task's descriptors are behind it */
 #define KILL_MS 10000
 #define LOOK_MS 10
 
@@ -20,10 +20,10 @@ struct run {
 	const struct keeper_surroundings *surroundings;
 	struct keeper_report report;
 	pid_t pid;
-	bool ended;		/* the command was waited for */
-	bool told;		/* TERM was sent */
+	bool ended; /* the command was waited for */
+	bool told; /* TERM was sent */
 	bool agent_gone;
-	int64_t kill_us;	/* KILL is due */
+	int64_t kill_us; /* KILL is due */
 };
 
 /* ---- What a keeper is told ---- */
@@ -104,7 +104,8 @@ static void wait_for_news(struct run *run, int64_t us)
 	sigdelset(&all_but_child, SIGCHLD);
 	FD_ZERO(&readable);
 	FD_SET(SOCKET, &readable);
-	if (pselect(SOCKET + 1, &readable, NULL, NULL, us < 0 ? NULL : &timeout, &all_but_child) > 0)
+	if (pselect(SOCKET + 1, &readable, NULL, NULL, us < 0 ? NULL : &timeout, &all_but_child) >
+	    0)
 		hear(run);
 }
 
@@ -171,7 +172,9 @@ static void own_call(struct run *run)
 
 	while (!wait_for_ended(run)) {
 		if (time_is_up(run)) {
-			if (reap_all(KILL_MS, &why))
+			if (!run->ended)
+				kill(-run->pid, SIGKILL);
+			if (reap_all(run->pid, KILL_MS, &why))
 				break;
 			set_cleanup(run, FRAME_UNKNOWN, why);
 			return;
@@ -213,7 +216,8 @@ static void sweep_call(struct run *run)
 			set_cleanup(run, FRAME_UNKNOWN, "it does not end although it was killed");
 			return;
 		}
-		if (give_up == INT64_MAX && (run->agent_gone || (run->told && now >= run->kill_us))) {
+		if (give_up == INT64_MAX &&
+		    (run->agent_gone || (run->told && now >= run->kill_us))) {
 			kill(-run->pid, SIGKILL);
 			give_up = now + KILL_MS * 1000;
 		}
@@ -257,7 +261,7 @@ static void __attribute__((noreturn)) end_with_leftovers(const struct keeper_sur
 {
 	const char *why;
 
-	while (found->adopts && !reap_all(KILL_MS, &why))
+	while (found->adopts && !reap_all(0, KILL_MS, &why))
 		reap_pause_us(100000);
 	_exit(1);
 }

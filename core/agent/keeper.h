@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A keeper: the process that starts a call's command and owns what it leaves behind. It serves one
- * call after the other. It hears of them, and answers, over a socket that keeps messages apart; when
- * the agent's end of that closes, it kills what it owns and ends.
+ * call after the other. It hears of them, and answers, over a socket that keeps messages apart;
+ * when the agent's end of that closes, it kills what it owns and ends.
  */
 #ifndef AGENT_KEEPER_H
 #define AGENT_KEEPER_H
@@ -75,8 +75,8 @@ pid_t command_start(const struct keeper_task *task, const struct keeper_surround
 		    struct keeper_report *report);
 
 /* Kills all children of this process, and theirs, until none is left. False with a reason when
- * that does not come about in so many ms. (reap.c) */
-bool reap_all(int64_t patience_ms, const char **why);
+ * that does not come about in so many ms. `group` is that of the command, or 0. (reap.c) */
+bool reap_all(pid_t group, int64_t patience_ms, const char **why);
 int64_t reap_clock_us(void);
 void reap_pause_us(long us);
 

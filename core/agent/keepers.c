@@ -11,11 +11,11 @@
 #include "agent.h"
 #include "system.h"
 
-#define IDLE_MS 10000		/* one that served nobody for so long is ended */
-#define REAP_MS 1000		/* children are waited for so often */
-#define HUNT_MS 5		/* how often what dead keepers left is looked for */
+#define IDLE_MS 10000 /* one that served nobody for so long is ended */
+#define REAP_MS 1000 /* children are waited for so often */
+#define HUNT_MS 5 /* how often what dead keepers left is looked for */
 #define HUNT_MAX_MS 10000
-#define CLOSE_MS 12000		/* for all to end when the channel has */
+#define CLOSE_MS 12000 /* for all to end when the channel has */
 
 /* ---- Making and ending them ---- */
 
@@ -376,7 +376,7 @@ void keepers_close(struct agent *agent)
 		reap_pause_us(500);
 	}
 	if (agent->surroundings.adopts)
-		reap_all(CLOSE_MS, &why);
+		reap_all(0, CLOSE_MS, &why);
 	for (size_t i = 0; i < agent->n_keepers; i++)
 		free(agent->keepers[i]);
 	agent->n_keepers = 0;

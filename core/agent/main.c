@@ -8,15 +8,15 @@
 #include "agent.h"
 #include "system.h"
 
-#define GREET_MS 60000		/* a host that does not answer HELLO in this time is none */
+#define GREET_MS 60000 /* a host that does not answer HELLO in this time is none */
 #define FDS_OF_CALL 5
 #define FDS_OF_AGENT 32
 
 static int say_what_it_is(int status)
 {
 	fprintf(status ? stderr : stdout,
-		"hookbox-agent: hookbox starts this program in a sandbox, to run commands there for "
-		"a host that speaks frames with it on stdin and stdout; it takes --once, "
+		"hookbox-agent: hookbox starts this program in a sandbox, to run commands there "
+		"for a host that speaks frames with it on stdin and stdout; it takes --once, "
 		"--remove (its own file) and --version\n");
 	return status;
 }

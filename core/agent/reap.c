@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "keeper.h"
 #include "system.h"
@@ -20,21 +21,39 @@ void reap_pause_us(long us)
 	nanosleep(&pause, NULL);
 }
 
-/* A child that was not waited for keeps its pid: nobody else can be hit. */
+/* One look at the children. */
+struct look {
+	pid_t group;
+	bool group_killed;
+};
+
+/*
+ * A child that was not waited for keeps its pid, and a group with a child of ours in it its id. A
+ * group is killed at one stroke, which nothing that multiplies in it escapes; but only one that is
+ * the call's own, or led by the child: others may have been joined to get their members killed.
+ */
 static void kill_child(void *data, pid_t pid)
 {
+	struct look *look = data;
+	pid_t group = getpgid(pid);
+
+	if (group == pid || (group > 0 && group == look->group && !look->group_killed))
+		kill(-group, SIGKILL);
+	look->group_killed |= group == look->group;
 	kill(pid, SIGKILL);
 }
 
 /*
- * Only children are killed. What they leave becomes ours when they die, and is killed in the next
- * look; no process can get out of that chain, so that no child left means that nothing is left.
+ * Only children are killed, and their groups. What they leave becomes ours when they die, and is
+ * killed in the next look; no process can get out of that chain, so that no child left means that
+ * nothing is left.
  */
-bool reap_all(int64_t patience_ms, const char **why)
+bool reap_all(pid_t group, int64_t patience_ms, const char **why)
 {
 	int64_t until = reap_clock_us() + patience_ms * 1000;
 
 	for (int look = 0;; look++) {
+		struct look children = {.group = group};
 		pid_t pid;
 
 		do
@@ -42,7 +61,7 @@ bool reap_all(int64_t patience_ms, const char **why)
 		while (pid > 0);
 		if (pid < 0 && errno == ECHILD)
 			return true;
-		if (!system_each_child(kill_child, NULL)) {
+		if (!system_each_child(kill_child, &children)) {
 			*why = "what is left of it cannot be found: /proc cannot be read";
 			return false;
 		}

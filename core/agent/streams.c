@@ -7,9 +7,9 @@
 #include "agent.h"
 #include "system.h"
 
-#define SETTLE_US 1000		/* the first output waits so long for the call's end */
+#define SETTLE_US 1000 /* the first output waits so long for the call's end */
 #define READS_AT_ONCE 64
-#define LATE_MAX (1u << 20)	/* more than a pipe can hold when its call has ended */
+#define LATE_MAX (1u << 20) /* more than a pipe can hold when its call has ended */
 
 /* ---- stdin ---- */
 

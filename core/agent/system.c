@@ -131,7 +131,7 @@ static pid_t parent_of(const char *pid)
 	n = read_some(fd, text, sizeof(text) - 1);
 	close(fd);
 	text[n < 0 ? 0 : n] = '\0';
-	fields = strrchr(text, ')');	/* the name in front of it may hold anything */
+	fields = strrchr(text, ')'); /* the name in front of it may hold anything */
 	return fields && strlen(fields) > 4 ? (pid_t)strtol(fields + 4, NULL, 10) : 0;
 }
 
@@ -140,7 +140,7 @@ static bool search_children(void (*visit)(void *data, pid_t pid), void *data)
 {
 	DIR *proc = opendir("/proc");
 	struct dirent *entry;
-	bool is_proc = false;	/* any other directory can be in its place */
+	bool is_proc = false; /* any other directory can be in its place */
 
 	if (!proc)
 		return false;

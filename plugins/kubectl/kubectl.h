@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * kubectl_exec in parts. kubectl_exec.c: what is planned, pure. kubectl_failure.c: telling kubectl's
- * failures from the command's. kubectl_pod.c: finding a pod. kubectl_probe.c: what doctor asks.
+ * failures from the command's. kubectl_log.c: its own lines in the command's stderr. kubectl_pod.c: finding a pod. kubectl_probe.c: what doctor asks.
  */
 #ifndef PLUGINS_KUBECTL_H
 #define PLUGINS_KUBECTL_H
@@ -35,6 +35,14 @@ int kubectl_plan(const void *instance, const struct sandbox_plan_request *reques
 		 const struct sandbox_plan_sink *sink, char error[SANDBOX_ERROR_SIZE]);
 /* A name as Kubernetes has them for pods: DNS-1123, so none can be taken for an option. */
 bool kubectl_name_is_valid(const char *name, size_t max, bool dots);
+
+/* ---- Lines of kubectl's own (kubectl_log.c) ---- */
+
+/* The number behind it is the command's exit code. */
+#define KUBECTL_LAST_WORD "command terminated with exit code "
+
+size_t kubectl_find_own_line(const void *instance, const char *text, size_t n, int64_t pid,
+			     size_t *length);
 
 /* ---- Failures (kubectl_failure.c) ---- */
 

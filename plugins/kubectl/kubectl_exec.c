@@ -9,6 +9,8 @@
 
 #define NAME_MAX_LENGTH 253
 #define LABEL_MAX_LENGTH 63
+/* Some labels; a URL must hold it, and messages. */
+#define SELECTOR_MAX_LENGTH 1024
 
 #define AT(member) .offset = offsetof(struct kubectl_exec, member)
 
@@ -87,6 +89,11 @@ static int check_pod(const struct kubectl_exec *exec, char error[SANDBOX_ERROR_S
 				      "selector = \"%.80s\" is no label selector; write KEY=VALUE, "
 				      "several with commas between them",
 				      exec->selector);
+	if (exec->selector && strlen(exec->selector) > SELECTOR_MAX_LENGTH)
+		return backend_refuse(error,
+				      "selector = \"%.80s...\" is longer than %d bytes; name fewer "
+				      "labels",
+				      exec->selector, SELECTOR_MAX_LENGTH);
 	return 0;
 }
 
@@ -226,4 +233,5 @@ SANDBOX_PLUGIN_EXPORT const struct sandbox_plugin_v1 sandbox_plugin_v1 = {
 	.plan = kubectl_plan,
 	.classify = kubectl_classify,
 	.get_extension = kubectl_extension,
+	.find_own_line = kubectl_find_own_line,
 };

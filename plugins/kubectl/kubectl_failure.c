@@ -13,7 +13,7 @@
 
 #define TEXT_SIZE 4096
 
-static const char terminated[] = "command terminated with exit code ";
+static const char terminated[] = KUBECTL_LAST_WORD;
 
 /* What kubectl said, as a string; where its last sentence begins. */
 struct said {
@@ -33,7 +33,7 @@ static bool is_own_line(const char *line)
 {
 	static const char *const beginnings[] = {
 		"error: ", "Error: ", "Error from server", "Error in configuration",
-		"Unable to connect to the server", "The connection to the server ", terminated,
+		"Unable to connect to the server", "The connection to the server ", KUBECTL_LAST_WORD,
 	};
 
 	for (size_t i = 0; i < N_ELEMENTS(beginnings); i++)
@@ -69,6 +69,9 @@ static void load(struct said *said, const char *bytes, size_t size)
 	}
 }
 
+static const char may_not[] = "grant the account the rights to get (with selector: to list) pods "
+			      "and to create pods/exec there";
+
 /* The first sentence found decides. */
 static const struct meaning {
 	const char *sentence;
@@ -78,15 +81,18 @@ static const struct meaning {
 } meanings[] = {
 	{"(Unauthorized)", "renew the credentials in the kubeconfig"},
 	{"provide credentials", "renew the credentials in the kubeconfig"},
-	{"(Forbidden)", "grant the account the right to create pods/exec there"},
-	{"forbidden", "grant the account the right to create pods/exec there"},
+	{"(Forbidden)", may_not},
+	{"forbidden", may_not},
 	{"error dialing backend", "see that the kubelet of the pod's node runs"},
 	{"pods \"", "create it, or correct pod and namespace"},
 	{"namespaces \"", "create it, or correct namespace"},
 	{"container not found", "correct container, or wait until it runs"},
 	{"is not valid for pod", "correct container"},
+	{" not found in pod ", "correct container"},
 	{"completed pod", "start a pod that goes on running, or correct pod"},
 	{"does not have a host assigned", "wait until the pod is scheduled"},
+	{"Error in configuration: context was not found", "correct context, or the kubeconfig"},
+	{"Error in configuration", "correct the kubeconfig"},
 	{"does not exist", "correct context, or the kubeconfig"},
 	{"error loading config file", "correct the kubeconfig"},
 	{"invalid configuration", "correct the kubeconfig"},
@@ -96,6 +102,8 @@ static const struct meaning {
 	{"x509", "correct the certificates in the kubeconfig"},
 	{"unknown flag", "correct extra_args, or install a newer kubectl"},
 	{"invalid argument", "correct extra_args"},
+	{"connection reset", "see that the pod still runs", SANDBOX_END_LOST},
+	{"EOF", "see that the pod still runs", SANDBOX_END_LOST},
 	{"was refused", "start the cluster, or correct the server in the kubeconfig"},
 	{"connection refused", "start the cluster, or correct the server in the kubeconfig"},
 	{"no such host", "correct the server in the kubeconfig"},
@@ -109,8 +117,6 @@ static const struct meaning {
 	{"unable to upgrade connection", "see that the API server and its proxies let exec through"},
 	{"timed out waiting for the condition", "wait until the pod runs"},
 	{"Error from server", "look into what the API server says"},
-	{"connection reset", "see that the pod still runs", SANDBOX_END_LOST},
-	{"EOF", "see that the pod still runs", SANDBOX_END_LOST},
 	{"lost connection", "see that the pod still runs", SANDBOX_END_LOST},
 	{"", "see with kubectl that the pod still runs", SANDBOX_END_LOST},
 };
@@ -164,7 +170,35 @@ static bool find_command_end(const struct said *said, int status, size_t *size)
 	if (!line || strtol(line + strlen(terminated), &end, 10) != status)
 		return false;
 	*size = strlen(line);
-	return !end[strspn(end, "\r\n")];
+	end += strspn(end, "\r\n");
+	while (is_log_line(end))
+		end += strcspn(end, "\n") + (end[strcspn(end, "\n")] == '\n');
+	return !*end;
+}
+
+/*
+ * Kubelets with dockershim tell of what cannot be started as if it had run: with an exit code, and
+ * the sentence as its output.
+ */
+static bool find_start_failure(const struct sandbox_process_end *end,
+			       struct kubectl_failure *failure)
+{
+	static const char beginning[] = "OCI runtime exec failed: ";
+	struct said said;
+
+	if (end->status != 126 && end->status != 127)
+		return false;
+	load(&said, end->stdout_head, end->stdout_head_size);
+	if (end->stdout_total != end->stdout_head_size || strncmp(said.text, beginning, strlen(beginning)))
+		return false;
+	explain_line(said.text, failure);
+	return failure->error_number != 0;
+}
+
+static void set_message(struct sandbox_verdict *verdict, const struct kubectl_failure *failure)
+{
+	snprintf(verdict->message, sizeof(verdict->message), "%s; %s", failure->what,
+		 failure->advice);
 }
 
 void kubectl_classify(const void *instance, const struct sandbox_process_end *end,
@@ -176,8 +210,15 @@ void kubectl_classify(const void *instance, const struct sandbox_process_end *en
 	if (!end->signaled && !end->status)
 		return;
 	load(&said, end->stderr_tail, end->stderr_tail_size);
-	if (!end->signaled && find_command_end(&said, end->status, &verdict->drop_stderr_tail))
+	if (!end->signaled && find_command_end(&said, end->status, &verdict->drop_stderr_tail)) {
+		if (find_start_failure(end, &failure)) {
+			verdict->end = failure.end;
+			verdict->error_number = failure.error_number;
+			verdict->drop_stdout = true;
+			set_message(verdict, &failure);
+		}
 		return;
+	}
 	if (end->signaled) {
 		failure.end = SANDBOX_END_LOST;
 		failure.advice = "see who sent it (short memory?), and run it again";
@@ -191,6 +232,5 @@ void kubectl_classify(const void *instance, const struct sandbox_process_end *en
 	verdict->end = end->stdout_total ? SANDBOX_END_LOST : failure.end;
 	verdict->error_number = verdict->end == SANDBOX_END_LOST ? 0 : failure.error_number;
 	verdict->drop_stderr_tail = is_own_line(said.line) ? strlen(said.line) : 0;
-	snprintf(verdict->message, sizeof(verdict->message), "%s; %s", failure.what,
-		 failure.advice);
+	set_message(verdict, &failure);
 }

@@ -12,7 +12,19 @@ struct probe {
 	const struct sandbox_probe_sink *sink;
 	int64_t deadline_ms;
 	char text[256];		/* the first line of the last command's output */
+	char version[64];	/* kubectl's, if that was its output */
 };
+
+/* The value of "gitVersion", which looks like "v1.30.2". */
+static void keep_version(struct probe *probe, const char *json)
+{
+	static const char key[] = "\"gitVersion\": \"";
+	const char *value = strstr(json, key);
+
+	if (value)
+		snprintf(probe->version, sizeof(probe->version), "%.*s",
+			 (int)strcspn(value + strlen(key), "\"\r\n"), value + strlen(key));
+}
 
 /* Runs a command to its end and frees it; a failure is reported. */
 static bool take_step(struct probe *probe, struct backend_command *command)
@@ -22,16 +34,18 @@ static bool take_step(struct probe *probe, struct backend_command *command)
 	bool well = kubectl_command_run(probe->exec, command, probe->deadline_ms - backend_now_ms(),
 					&result, &failure);
 
-	if (well)
+	if (well) {
 		snprintf(probe->text, sizeof(probe->text), "%.*s",
 			 (int)strcspn(result.out, "\r\n"), result.out);
-	else if (!strncmp(result.out ? result.out : "", "no", 2))
+		keep_version(probe, result.out);
+	} else if (!strncmp(result.out ? result.out : "", "no", 2)) {
 		backend_report(probe->sink, SANDBOX_PROBE_FAILED,
 			       "grant it the right to create pods/exec in the namespace",
 			       "the kubeconfig's account may not exec into pods");
-	else
+	} else {
 		backend_report(probe->sink, SANDBOX_PROBE_FAILED, failure.advice, "%s",
 			       failure.what);
+	}
 	probe->exec->host->run_done(probe->exec->host, &result);
 	backend_command_free(command);
 	return well;
@@ -94,14 +108,14 @@ void kubectl_probe(void *instance, int64_t timeout_ms, const struct sandbox_prob
 		.sink = sink,
 		.deadline_ms = backend_now_ms() + timeout_ms,
 	};
-	static const char *const version[] = {"version", "--client", "--output=yaml", NULL};
+	static const char *const version[] = {"version", "--client", "--output=json", NULL};
 	static const char *const right[] = {"auth", "can-i", "create", "pods", "--subresource=exec",
 					    NULL};
 	char pod[254];
 
 	if (!ask(&probe, version))
 		return;
-	backend_report(probe.sink, SANDBOX_PROBE_OK, NULL, "kubectl is there");
+	backend_report(probe.sink, SANDBOX_PROBE_OK, NULL, "kubectl %s is there", probe.version);
 	if (!ask(&probe, right))
 		return;
 	backend_report(probe.sink, SANDBOX_PROBE_OK, NULL,

@@ -88,17 +88,22 @@ int smolbsd_log_in(const struct smolbsd_ssh *ssh, const char *box_id, int64_t ti
 
 /* ---- Booting ---- */
 
-/* A port of the loopback interface that is free now; 0: there is none. */
-static unsigned int free_port(void)
+/* A port of the loopback interface that is free now: `wanted`, or any if that is 0. 0: none is. */
+static unsigned int free_port(uint64_t wanted)
 {
 	struct sockaddr_in address = {
-		.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+		.sin_family = AF_INET,
+		.sin_port = htons((uint16_t)wanted),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
 	};
 	socklen_t size = sizeof(address);
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	unsigned int port = 0;
+	int yes = 1;
 
-	if (fd >= 0 && !bind(fd, (struct sockaddr *)&address, size) &&
+	/* As QEMU does, which minds no connection that lingers from the machine before. */
+	if (fd >= 0 && !setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes)) &&
+	    !bind(fd, (struct sockaddr *)&address, size) &&
 	    !getsockname(fd, (struct sockaddr *)&address, &size))
 		port = ntohs(address.sin_port);
 	if (fd >= 0)
@@ -112,7 +117,8 @@ struct boot {
 	int64_t begun;
 	int64_t deadline;
 	unsigned int port;
-	char name[SMOLBSD_NAME_SIZE];
+	char svc[SMOLBSD_NAME_SIZE + 8]; /* "svc=NAME", for startnb.sh */
+	const char *name;		/* in svc */
 	char said[512];			/* the last line of what startnb.sh said */
 };
 
@@ -171,11 +177,10 @@ static int run_startnb(struct boot *boot, char error[SANDBOX_ERROR_SIZE])
 	const struct sandbox_host *table = boot->ssh->table;
 	struct sandbox_command_result result = {.size = sizeof(result)};
 	struct backend_command command;
-	char name[SMOLBSD_NAME_SIZE + 8];
-	const char *const env[] = {name, NULL};
+	const char *const env[] = {boot->svc, NULL};
+	int64_t left = boot->deadline - backend_now_ms();
 	int code = -ENOMEM;
 
-	snprintf(name, sizeof(name), "svc=%s", boot->name);
 	backend_command_init(&command);
 	plan_startnb(boot, &command);
 	if (command.failed) {
@@ -186,7 +191,7 @@ static int run_startnb(struct boot *boot, char error[SANDBOX_ERROR_SIZE])
 			.argv = (const char *const *)command.argv,
 			.env = env,
 			.cwd = boot->ssh->smolbsd_dir,
-			.timeout_ms = boot->deadline - backend_now_ms(),
+			.timeout_ms = left > 1 ? left : 1,
 		};
 
 		code = table->run(table, &request, &result, error);
@@ -246,36 +251,39 @@ static int wait_for_login(struct boot *boot, char error[SANDBOX_ERROR_SIZE])
 	return code;
 }
 
-/* Does the process's command line hold that text? */
-static bool process_has(const char *pid, const char *text)
+/* Was the process started with that in its environment? */
+static bool process_has(const char *pid, const char *assignment)
 {
-	char path[64], line[16384];
-	ssize_t n = -1;
-	int fd;
+	char path[64], *entry = NULL;
+	bool found = false;
+	size_t size = 0;
+	FILE *file;
 
-	snprintf(path, sizeof(path), "/proc/%.20s/cmdline", pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd >= 0) {
-		n = read(fd, line, sizeof(line));
-		close(fd);
-	}
-	return n > 0 && memmem(line, (size_t)n, text, strlen(text));
+	snprintf(path, sizeof(path), "/proc/%.20s/environ", pid);
+	file = fopen(path, "re");
+	while (file && !found && getdelim(&entry, &size, '\0', file) > 0)
+		found = !strcmp(entry, assignment);
+	if (file)
+		fclose(file);
+	free(entry);
+	return found;
 }
 
-/* Where a boot failed, a QEMU may run that nobody's pid file tells of: its port does. */
-static void end_stray(unsigned int port)
+/*
+ * Where a boot failed, a QEMU may run that no pid file tells of. Its environment does: the name is
+ * this boot's alone, while its port may be that of a machine of somebody else's.
+ */
+static void end_stray(const char *svc)
 {
 	DIR *processes = opendir("/proc");
 	struct dirent *entry;
-	char forward[64];
 	int fd;
 
-	snprintf(forward, sizeof(forward), "hostfwd=tcp:127.0.0.1:%u-:22", port);
 	while (processes && (entry = readdir(processes))) {
-		if (!strspn(entry->d_name, "0123456789") || !process_has(entry->d_name, forward))
+		if (!strspn(entry->d_name, "0123456789") || !process_has(entry->d_name, svc))
 			continue;
 		fd = pidfd_open(atoi(entry->d_name), 0);
-		if (fd >= 0 && process_has(entry->d_name, forward))
+		if (fd >= 0 && process_has(entry->d_name, svc))
 			pidfd_send_signal(fd, SIGKILL, NULL, 0);
 		if (fd >= 0)
 			close(fd);
@@ -289,8 +297,16 @@ static int boot_once(struct boot *boot, const char *owner, char error[SANDBOX_ER
 	char ignored[SANDBOX_ERROR_SIZE];
 	int code;
 
-	boot->port = boot->ssh->port_set ? (unsigned int)boot->ssh->port : free_port();
-	snprintf(boot->name, sizeof(boot->name), SMOLBSD_NAME_PREFIX "%s-%u", owner, boot->port);
+	boot->port = free_port(boot->ssh->port_set ? boot->ssh->port : 0);
+	if (!boot->port && boot->ssh->port_set)
+		return backend_refuse(error,
+				      "port %" PRIu64 " of 127.0.0.1 is taken, perhaps by another "
+				      "machine; correct port, or leave it out for a free one",
+				      boot->ssh->port);
+	boot->said[0] = '\0';
+	snprintf(boot->svc, sizeof(boot->svc), "svc=" SMOLBSD_NAME_PREFIX "%s-%u", owner,
+		 boot->port);
+	boot->name = boot->svc + strlen("svc=");
 	if (!smolbsd_vm_port(boot->name))
 		return backend_refuse(error, "there is no free port on 127.0.0.1; set port");
 	code = run_startnb(boot, error);
@@ -302,7 +318,7 @@ static int boot_once(struct boot *boot, const char *owner, char error[SANDBOX_ER
 		code = wait_for_login(boot, error);
 	if (code) {
 		smolbsd_end_machine(boot->directory, boot->name, 2000, ignored);
-		end_stray(boot->port);
+		end_stray(boot->svc);
 	}
 	return code;
 }

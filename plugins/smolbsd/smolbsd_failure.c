@@ -2,7 +2,7 @@
 /*
  * Telling ssh's failures from the command's. ssh exits with the command's own status, and with 255
  * when it failed itself, and then it says why: it is told to. So 255 with nothing said is the
- * command's own; what a signal ends is 128 + N, of the shell that smolbsd_plan() leaves there.
+ * command's own. ssh ends its lines with "\r\n", which tells its words from most commands'. What a signal ends is 128 + N, of the shell that smolbsd_plan() leaves there.
  */
 #include "smolbsd.h"
 
@@ -22,7 +22,6 @@ static const struct meaning {
 	uint32_t end;
 } meanings[] = {
 	/* The machine was reached, and the command may have been started there. */
-	{"closed by remote host", "see that the machine still runs", SANDBOX_END_LOST},
 	{"not responding", "see that the machine still runs", SANDBOX_END_LOST},
 	{"Read from remote host", "see that the machine still runs", SANDBOX_END_LOST},
 	{"client_loop: send disconnect", "see that the machine still runs", SANDBOX_END_LOST},
@@ -30,6 +29,8 @@ static const struct meaning {
 	{"Received disconnect from", "see in the machine's log why", SANDBOX_END_LOST},
 	{"Bad packet length", "see that the machine still runs", SANDBOX_END_LOST},
 	{"Corrupted MAC", "see that the machine still runs", SANDBOX_END_LOST},
+	{"ssh_dispatch_run_fatal", "see that an ssh server answers there and keeps running",
+	 SANDBOX_END_LOST},
 	/* Nothing was started. */
 	{"HOST IDENTIFICATION HAS CHANGED",
 	 "if the machine was made anew, correct host_key or remove its line from known_hosts; else "
@@ -56,10 +57,10 @@ static const struct meaning {
 	{"no matching", "allow an algorithm that both sides have, with extra_args"},
 	{"Bad configuration option", "correct extra_args, or install OpenSSH 8.5 or later"},
 	{"command-line: line", "correct extra_args"},
+	{"command-line line", "correct extra_args"},
 	{"kex_exchange_identification", "see in the log of the machine's sshd why"},
 	{"Connection closed by", "see in the log of the machine's sshd why"},
 	{"Connection reset by", "see in the log of the machine's sshd why"},
-	{"ssh_dispatch_run_fatal", "see that it is an ssh server that listens there"},
 	{"ssh: ", "see with ssh by hand what is wrong"},
 };
 
@@ -85,6 +86,7 @@ static bool is_last_word(const char *line)
 		"banner exchange: ",
 		"Unable to negotiate with ",
 		"command-line: line ",
+		"command-line line ",
 		"Bad configuration option",
 		"Too many authentication failures",
 	};
@@ -118,17 +120,43 @@ static void copy_line(const char *text, const char *at, char *copy, size_t size)
 	/* "@    WARNING: ...!     @" */
 	at += strspn(at, "@ ");
 	for (; *at && *at != '\n' && n + 1 < size; at++)
-		if ((unsigned char)*at >= ' ' && *at != '@')
+		if ((unsigned char)*at >= ' ')
 			copy[n++] = *at;
-	while (n && (copy[n - 1] == ' ' || copy[n - 1] == '.'))
+	while (n && strchr(" .@", copy[n - 1]))
 		n--;
 	copy[n] = '\0';
+}
+
+/* "Connection to HOST closed by remote host.": of a connection that there was. */
+static bool was_closed(const char *line)
+{
+	return !strncmp(line, "Connection to ", strlen("Connection to ")) &&
+	       strstr(line, " closed by remote host");
+}
+
+/* Which one it is, and where in the text it stands; NULL: none. */
+static const struct meaning *find_meaning(const char *text, const char *last, const char **found)
+{
+	static const struct meaning closed = {
+		"", "see that the machine still runs", SANDBOX_END_LOST,
+	};
+
+	*found = last;
+	if (was_closed(last))
+		return &closed;
+	for (size_t i = 0; i < N_ELEMENTS(meanings); i++) {
+		*found = strstr(text, meanings[i].sentence);
+		if (*found)
+			return &meanings[i];
+	}
+	return NULL;
 }
 
 bool smolbsd_explain(const char *said, size_t size, struct smolbsd_failure *failure)
 {
 	char text[TEXT_SIZE + 1];
-	const char *found = NULL;
+	const struct meaning *meaning;
+	const char *found, *last;
 
 	if (size > TEXT_SIZE) {
 		said += size - TEXT_SIZE;
@@ -137,20 +165,19 @@ bool smolbsd_explain(const char *said, size_t size, struct smolbsd_failure *fail
 	for (size_t i = 0; i < size; i++)
 		text[i] = said[i] ? said[i] : ' ';
 	text[size] = '\0';
-	if (!is_last_word(last_line(text, size)))
+	last = last_line(text, size);
+	if (size < 2 || memcmp(text + size - 2, "\r\n", 2) || !is_last_word(last))
 		return false;
-	for (size_t i = 0; i < N_ELEMENTS(meanings) && !found; i++) {
-		found = strstr(text, meanings[i].sentence);
-		if (!found)
-			continue;
-		failure->end = meanings[i].end ? meanings[i].end : SANDBOX_END_NOT_STARTED;
-		failure->advice = meanings[i].advice;
-		copy_line(text, found, failure->what, sizeof(failure->what));
-		while (found > text && found[-1] != '\n')
-			found--;
-		failure->tail = size - (size_t)(found - text);
-	}
-	return found;
+	meaning = find_meaning(text, last, &found);
+	if (!meaning)
+		return false;
+	failure->end = meaning->end ? meaning->end : SANDBOX_END_NOT_STARTED;
+	failure->advice = meaning->advice;
+	copy_line(text, found, failure->what, sizeof(failure->what));
+	while (found > text && found[-1] != '\n')
+		found--;
+	failure->tail = size - (size_t)(found - text);
+	return true;
 }
 
 /* The shell's own word on a command that it could not start, at the end of stderr. */

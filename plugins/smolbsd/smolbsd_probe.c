@@ -38,13 +38,13 @@ static bool probe_ssh(const struct probe *probe)
 			       "install OpenSSH's client, or set ssh_path", "%s", error);
 		return false;
 	}
-	good = backend_result_is_good(&result);
+	good = backend_result_is_good(&result) && !strncmp(result.err, "OpenSSH", 7);
 	if (good)
 		backend_report(probe->sink, SANDBOX_PROBE_OK, NULL, "%.*s",
 			       (int)strcspn(result.err, "\r\n"), result.err);
 	else
 		backend_report(probe->sink, SANDBOX_PROBE_FAILED,
-			       "set ssh_path to OpenSSH's client", "\"%s -V\" fails",
+			       "set ssh_path to OpenSSH's client", "\"%s -V\" names no OpenSSH",
 			       probe->ssh->ssh_path);
 	table->run_done(table, &result);
 	return good;
@@ -62,7 +62,8 @@ static bool probe_identity(const struct probe *probe)
 			       "%s cannot be read: %s", path, strerror(errno));
 		return false;
 	}
-	if (st.st_mode & 077) {
+	/* ssh minds that of its user's files only. */
+	if (st.st_uid == getuid() && st.st_mode & 077) {
 		backend_report(probe->sink, SANDBOX_PROBE_FAILED, "chmod 600 it",
 			       "%s can be read by others, so ssh does not use it", path);
 		return false;

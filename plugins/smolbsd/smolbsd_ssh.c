@@ -37,7 +37,7 @@ static const struct sandbox_param params[] = {
 	{.key = "connect_timeout", .type = SANDBOX_DURATION, .dflt = "10s",
 	 .help = "How long it may take until an ssh server greets", AT(connect_timeout)},
 	{.key = "extra_args", .type = SANDBOX_LIST,
-	 .help = "More options of ssh_config(5), such as -oProxyJump=HOST", AT(extra_args),
+	 .help = "More options of ssh_config(5), such as -oProxyCommand=COMMAND", AT(extra_args),
 	 .metavar = "-oNAME=VALUE"},
 	{.key = "ssh_path", .type = SANDBOX_PROGRAM, .flags = SANDBOX_PARAM_WORD, .dflt = "ssh",
 	 .help = "The ssh to use", AT(ssh_path)},
@@ -72,7 +72,11 @@ static bool text_has_only(const char *text, const char *chars, size_t max)
 
 static int check_names(const struct smolbsd_ssh *ssh, char error[SANDBOX_ERROR_SIZE])
 {
-	if (ssh->host && !text_has_only(ssh->host, NAME_CHARS ":%", 255))
+	const char *colon = ssh->host ? strchr(ssh->host, ':') : NULL;
+
+	/* An IPv6 address has more than one colon. */
+	if (ssh->host && (!text_has_only(ssh->host, NAME_CHARS ":%", 255) ||
+			  (colon && !strchr(colon + 1, ':'))))
 		return backend_refuse(error,
 				      "host = \"%.80s\" is no host name or address; the user and "
 				      "the port have keys of their own",
@@ -143,8 +147,9 @@ static int check_host_key(const struct smolbsd_ssh *ssh, char error[SANDBOX_ERRO
 	if (!host_key_is_fixed(ssh)) {
 		if (strcmp(ssh->host_key, HOST_KEY_STRICT) || ssh->known_hosts)
 			return 0;
-		return backend_refuse(error, "host_key = strict trusts the keys of a file; set "
-					     "known_hosts = PATH");
+		return backend_refuse(error, "host_key = strict trusts the keys of a file; set %s",
+				      ssh->host ? "known_hosts = PATH"
+						: "host_key = TYPE BASE64 for a machine of our own");
 	}
 	if (ssh->known_hosts)
 		return backend_refuse(error, "host_key is the machine's key, and known_hosts would "
@@ -163,54 +168,49 @@ static const char *const kept_options[] = {
 	"knownhostscommand", "hostkeyalias", "nohostauthenticationforlocalhost", "remotecommand",
 	"requesttty", "forkafterauthentication", "stdinnull", "sessiontype", "escapechar",
 	"loglevel", "controlmaster", "controlpath", "controlpersist", "permitlocalcommand",
-	"localcommand", "port", "user", "identityfile", "connecttimeout", "sendenv", "setenv",
+	"localcommand", "hostname", "port", "user", "identityfile", "connecttimeout", "sendenv", "setenv",
 	"localforward", "remoteforward", "dynamicforward", "forwardagent", "forwardx11", "tunnel",
 	"verifyhostkeydns", "updatehostkeys",
 };
 
-static int check_extra_args(const struct sandbox_list *extra_args, char error[SANDBOX_ERROR_SIZE])
+static bool option_is(const char *arg, const char *name)
 {
-	for (size_t i = 0; i < extra_args->n; i++) {
-		const char *arg = extra_args->v[i];
-		size_t length = strncmp(arg, "-o", 2) ? 0 : strcspn(arg + 2, "= \t\"");
+	size_t length = strlen(name);
 
-		if (!length || arg[2 + length] != '=')
+	return !strncasecmp(arg + 2, name, length) && arg[2 + length] == '=';
+}
+
+static int check_extra_arg(const char *arg, char error[SANDBOX_ERROR_SIZE])
+{
+	size_t length = strncmp(arg, "-o", 2) ? 0 : strcspn(arg + 2, "= \t\"");
+
+	if (!length || arg[2 + length] != '=')
+		return backend_refuse(error,
+				      "extra_args: \"%.80s\" is not of the form -oNAME=VALUE; "
+				      "write each option so, as one item",
+				      arg);
+	if (option_is(arg, "proxyjump"))
+		return backend_refuse(error,
+				      "extra_args: \"%.80s\" starts an ssh that may ask for "
+				      "something; write -oProxyCommand=ssh -oBatchMode=yes "
+				      "-W [%%h]:%%p HOST",
+				      arg);
+	for (size_t i = 0; i < N_ELEMENTS(kept_options); i++)
+		if (option_is(arg, kept_options[i]))
 			return backend_refuse(error,
-					      "extra_args: \"%.80s\" is not of the form "
-					      "-oNAME=VALUE; write each option so, as one item",
+					      "extra_args: \"%.80s\" is hookbox's own affair, or "
+					      "has a key of its own; remove it",
 					      arg);
-		for (size_t k = 0; k < N_ELEMENTS(kept_options); k++)
-			if (strlen(kept_options[k]) == length &&
-			    !strncasecmp(kept_options[k], arg + 2, length))
-				return backend_refuse(error,
-						      "extra_args: \"%.80s\" is hookbox's own "
-						      "affair, or has a key of its own; remove it",
-						      arg);
-	}
 	return 0;
 }
 
-/* The file for keys that are trusted on first use, where the config names none. */
-static int choose_known_hosts(struct smolbsd_ssh *ssh, char error[SANDBOX_ERROR_SIZE])
+static int check_extra_args(const struct sandbox_list *extra_args, char error[SANDBOX_ERROR_SIZE])
 {
-	const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
-	int length;
+	int code = 0;
 
-	if (ssh->known_hosts)
-		length = asprintf(&ssh->known_hosts_path, "%s", ssh->known_hosts);
-	else if (state && state[0] == '/')
-		length = asprintf(&ssh->known_hosts_path, "%s/hookbox/known_hosts", state);
-	else if (home && home[0] == '/')
-		length = asprintf(&ssh->known_hosts_path, "%s/.local/state/hookbox/known_hosts",
-				  home);
-	else
-		return backend_refuse(error, "there is no HOME to keep host keys in; set "
-					     "known_hosts = PATH, or host_key = TYPE BASE64");
-	if (length >= 0)
-		return 0;
-	ssh->known_hosts_path = NULL;
-	snprintf(error, SANDBOX_ERROR_SIZE, "out of memory");
-	return -ENOMEM;
+	for (size_t i = 0; i < extra_args->n && !code; i++)
+		code = check_extra_arg(extra_args->v[i], error);
+	return code;
 }
 
 /* ssh reads the file names of its options as lists of words. */
@@ -221,6 +221,33 @@ static int check_path(const char *key, const char *path, char error[SANDBOX_ERRO
 	return backend_refuse(error, "%s = \"%.200s\": ssh cannot be given a path with spaces, "
 				     "quotes, or any of \\ %% $ ~ ,; use another one",
 			      key, path);
+}
+
+/* The file for keys that are trusted on first use, where the config names none. */
+static int choose_known_hosts(struct smolbsd_ssh *ssh, char error[SANDBOX_ERROR_SIZE])
+{
+	const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+	int length, code;
+
+	if (state && state[0] == '/')
+		length = asprintf(&ssh->known_hosts_path, "%s/hookbox/known_hosts", state);
+	else if (home && home[0] == '/')
+		length = asprintf(&ssh->known_hosts_path, "%s/.local/state/hookbox/known_hosts",
+				  home);
+	else
+		return backend_refuse(error, "there is no HOME to keep host keys in; set "
+					     "known_hosts = PATH, or host_key = TYPE BASE64");
+	if (length < 0) {
+		ssh->known_hosts_path = NULL;
+		snprintf(error, SANDBOX_ERROR_SIZE, "out of memory");
+		return -ENOMEM;
+	}
+	code = check_path("known_hosts", ssh->known_hosts_path, error);
+	if (code) {
+		free(ssh->known_hosts_path);
+		ssh->known_hosts_path = NULL;
+	}
+	return code;
 }
 
 static int smolbsd_open(void *instance, const struct sandbox_host *host,
@@ -240,7 +267,7 @@ static int smolbsd_open(void *instance, const struct sandbox_host *host,
 		code = check_path("known_hosts", ssh->known_hosts, error);
 	if (!code)
 		code = check_path("smolbsd_dir", ssh->smolbsd_dir, error);
-	if (!code && ssh->host && !host_key_is_fixed(ssh))
+	if (!code && ssh->host && !host_key_is_fixed(ssh) && !ssh->known_hosts)
 		code = choose_known_hosts(ssh, error);
 	return code;
 }

@@ -2,27 +2,21 @@
 /*
  * Machines of our own, booted with smolBSD's startnb.sh in its directory. What they leave there
  * bears their name: qemu-NAME.pid, which QEMU keeps locked while it runs, and NAME.known_hosts.
- * The lock tells which process a machine is; a pid file that nobody locks is stale. startnb.sh
- * exits with 0 even when QEMU failed, so nothing but the lock says that a machine is there.
+ * The lock tells which process a machine is; a pid file that nobody locks is stale.
  */
 #include "smolbsd.h"
 
-#include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
-#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
-
 
 /* ---- Names ---- */
 
@@ -61,7 +55,6 @@ static void pid_file_name(const char *name, char file[SMOLBSD_NAME_SIZE + 16])
 
 /* ---- Whether a machine runs ---- */
 
-/* The process that has the pid file's lock; 0: none has, -1: that cannot be told. */
 pid_t smolbsd_lock_holder(int directory, const char *name)
 {
 	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
@@ -182,6 +175,25 @@ static int prepare_known_hosts(const char *path, char error[SANDBOX_ERROR_SIZE])
 	return -EACCES;
 }
 
+/* A machine of ours belongs to the process that booted it, which asks whether it still runs. */
+static int find_machine(const struct smolbsd_ssh *ssh, const char *name,
+			const struct sandbox_text_sink *id, char error[SANDBOX_ERROR_SIZE])
+{
+	int directory, code = -ENOENT;
+
+	if (!name || !smolbsd_vm_port(name))
+		return code;
+	directory = smolbsd_open_directory(ssh, error);
+	if (directory < 0)
+		return directory;
+	if (smolbsd_lock_holder(directory, name) > 0) {
+		id->text(id, name);
+		code = 0;
+	}
+	close(directory);
+	return code;
+}
+
 int smolbsd_find(void *instance, const struct sandbox_box_request *request,
 		 const struct sandbox_text_sink *id, char error[SANDBOX_ERROR_SIZE])
 {
@@ -192,9 +204,8 @@ int smolbsd_find(void *instance, const struct sandbox_box_request *request,
 
 	if (code)
 		return code;
-	/* A machine of ours belongs to the process that booted it. */
 	if (ssh->smolbsd_dir)
-		return -ENOENT;
+		return find_machine(ssh, request->not_box_id, id, error);
 	id->text(id, ssh->host);
 	return 0;
 }

@@ -19,7 +19,7 @@ static void check(bool holds)
 
 static unsigned char again[FRAME_MAX];
 
-/* The decoder's and the encoder's ideas of a payload are one. Texts may be changed: `exact` says. */
+/* The decoder's and the encoder's ideas of a payload are one. Texts may be changed: not `exact`. */
 static void same(const struct frame *frame, size_t put, bool exact)
 {
 	check(put == FRAME_HEADER_SIZE + (size_t)frame->size);

@@ -84,7 +84,15 @@ is "$status/$out" 0/third "the next one works"
 none_lives
 is "$?/$(files_left)" 0/0 "... and ends what the killed one left"
 
+port=$(vm_free_port)
+config "port = $port" 'boot_timeout = 120s'
 stay
+call -- true
+like "$status/$err" "125/*port $port of 127.0.0.1 is taken*" "a port that another machine has"
+machine=$(vm_smolbsd_pids "$smol")
+[ -n "$machine" ]
+ok $? "... and that machine lives on"
+
 kill -9 "$(vm_smolbsd_pids "$smol")"
 wait "$first"
 is $? 125 "a machine that dies under a call is no clean end"

@@ -23,7 +23,7 @@ export XDG_RUNTIME_DIR XDG_STATE_HOME
 # config LINE...: a sandbox with these keys.
 config()
 {
-	printf '%s\n' '[sandbox vm]' 'mode = smolbsd_ssh' 'connect_timeout = 20s' "$@" \
+	printf '%s\n' '[sandbox vm]' 'mode = smolbsd_ssh' 'connect_timeout = 20s' 'agent = off' "$@" \
 		>"$dir/hookbox.ini"
 }
 

@@ -1,70 +1,55 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""A Kubernetes API server, as far as kubectl get, auth can-i and exec need one. Pods are Docker
-containers that somebody else started.
+"""A Kubernetes API server, as far as kubectl get, wait, delete, auth can-i and exec need one. Pods
+are Docker containers that somebody else started.
 
     api_server.py DIR POD=CONTAINER[,label=value...] ...
 
 It makes a CA of its own and DIR/kubeconfig, writes DIR/ready when it listens, and ends on SIGTERM.
-It listens on loopback only. DIR/trouble says how it misbehaves, one word, read for every request:
-401 403 404 500 refuse-upgrade, cut (the stream, after its first output), mute (the same, but no
-connection error: an orderly end of the stream without a status), delay (before the answer),
-delete (the pod, under the exec).
+It listens on loopback only. DIR/log has a line for each exec: the pod, and how it was connected.
+
+The token in DIR/kubeconfig is "test-token"; one with more words behind it, separated by dots, has
+the server misbehave towards whoever uses it. Always:
+    401 403 404 500     the answer
+    delay-S             S seconds pass before each answer
+    no-websocket        the upgrade to a WebSocket is refused, that to SPDY is not
+    refuse-exec         every upgrade is refused
+    nosh                no command sh is there
+    dockershim          what cannot be started is told as old kubelets do: exit code and output
+and at the first exec with this very token, so that what is asked after it finds all well:
+    drop                the connection ends instead of an answer
+    cut-WHERE           the connection breaks
+    mute-WHERE          the stream has an orderly end, without a word on how the command ended
+    delete              the pod goes, when the command has written "delete me" to stdout
+WHERE is start (no command runs), out-N (after N bytes of its output), in-N (after N bytes of its
+input) or end (when it has ended). Any other word makes a token another one.
 """
 import base64
 import hashlib
 import json
 import os
 import re
-import select
 import signal
-import socket
 import ssl
-import struct
 import subprocess
 import sys
 import threading
 import time
-import zlib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
+
+sys.dont_write_bytecode = True
+from api_streams import ERROR, STDERR, STDOUT, Connection, Spdy, WebSocket  # noqa: E402
 
 TOKEN = "test-token"
 DIR = sys.argv[1]
 PODS = {}
-GONE = set()
-STDIN, STDOUT, STDERR, ERROR = 0, 1, 2, 3
+USED = set()
+LOCK = threading.Lock()
 for word in sys.argv[2:]:
     name, _, rest = word.partition("=")
     container, *labels = rest.split(",")
     PODS[name] = {"container": container, "labels": dict(x.split("=", 1) for x in labels)}
-
-SPDY_WORDS = """options head post put delete trace accept accept-charset accept-encoding
-accept-language accept-ranges age allow authorization cache-control connection content-base
-content-encoding content-language content-length content-location content-md5 content-range
-content-type date etag expect expires from host if-match if-modified-since if-none-match if-range
-if-unmodified-since last-modified location max-forwards pragma proxy-authenticate
-proxy-authorization range referer retry-after server te trailer transfer-encoding upgrade user-agent
-vary via warning www-authenticate method get status""".split() + ["200 OK"] + """version HTTP/1.1 url
-public set-cookie keep-alive origin""".split()
-SPDY_TAIL = (
-    "100101201202205206300302303304305306307402405406407408409410411412413414415416417502504505"
-    "203 Non-Authoritative Information204 No Content301 Moved Permanently400 Bad Request"
-    "401 Unauthorized403 Forbidden404 Not Found500 Internal Server Error501 Not Implemented"
-    "503 Service UnavailableJan Feb Mar Apr May Jun Jul Aug Sept Oct Nov Dec 00:00:00 Mon, Tue, "
-    "Wed, Thu, Fri, Sat, Sun, GMTchunked,text/html,image/png,image/jpg,image/gif,application/xml,"
-    "application/xhtml+xml,text/plain,text/javascript,publicprivatemax-age=gzip,deflate,sdch"
-    "charset=utf-8charset=iso-8859-1,utf-,*,enq=0.")
-SPDY_DICTIONARY = b"".join(struct.pack(">I", len(w)) + w.encode() for w in SPDY_WORDS)
-SPDY_DICTIONARY += SPDY_TAIL.encode()
-
-
-def trouble():
-    try:
-        with open(os.path.join(DIR, "trouble"), encoding="ascii") as file:
-            return file.read().strip()
-    except FileNotFoundError:
-        return ""
 
 
 def status(code, reason, message, details=None):
@@ -80,245 +65,140 @@ def exit_status(code):
                   {"causes": [{"reason": "ExitCode", "message": str(code)}]})
 
 
-class Connection:
-    """TLS that one thread reads and others write, which OpenSSL allows one at a time only."""
-
-    def __init__(self, tls):
-        self.tls, self.lock = tls, threading.Lock()
-        tls.setblocking(False)
-
-    def read(self, size):
-        data = b""
-        while len(data) < size:
-            try:
-                with self.lock:
-                    part = self.tls.recv(size - len(data))
-                if not part:
-                    break
-                data += part
-            except ssl.SSLWantReadError:
-                select.select([self.tls], [], [])
-        return data
-
-    def sendall(self, data):
-        view = memoryview(data)
-        while view:
-            try:
-                with self.lock:
-                    view = view[self.tls.send(view):]
-            except ssl.SSLWantWriteError:
-                select.select([], [self.tls], [])
-
-    def cut(self):
-        self.tls.shutdown(socket.SHUT_RDWR)
+def delete_pod(name):
+    with LOCK:
+        pod = PODS.pop(name, None)
+    if pod:
+        subprocess.run(["docker", "kill", pod["container"]], check=False, capture_output=True)
+    return pod
 
 
-class Spdy:
-    """The server's side of SPDY/3.1, as moby/spdystream speaks it."""
+class Trouble:
+    """What is to go wrong for one request."""
 
-    def __init__(self, connection):
-        self.connection = self.reader = connection
-        self.lock = threading.Lock()
-        self.inflate = zlib.decompressobj(zdict=SPDY_DICTIONARY)
-        self.deflate = zlib.compressobj(zdict=SPDY_DICTIONARY)
-        self.streams = {}
+    def __init__(self, token):
+        self.token, self.words = token, token.split(".")[1:]
 
-    def send(self, data):
-        with self.lock:
-            self.connection.sendall(data)
+    def __contains__(self, word):
+        return word in self.words
 
-    def control(self, kind, body, flags=0):
-        self.send(struct.pack(">HHI", 0x8003, kind, flags << 24 | len(body)) + body)
+    def number(self, word):
+        """The N of word-N, or None."""
+        found = [w[len(word) + 1:] for w in self.words if re.fullmatch(word + r"-[0-9.]+", w)]
+        return float(found[0]) if found else None
 
-    def read_frame(self):
-        head = self.reader.read(8)
-        if len(head) < 8:
-            raise EOFError
-        first, second = struct.unpack(">II", head)
-        body = self.reader.read(second & 0xffffff)
-        if len(body) < second & 0xffffff:
-            raise EOFError
-        return first, second >> 24, body
-
-    def headers(self, packed):
-        data, found = self.inflate.decompress(packed), {}
-        count, at = struct.unpack(">I", data[:4])[0], 4
-        for _ in range(count):
-            pair = []
-            for _ in range(2):
-                size = struct.unpack(">I", data[at:at + 4])[0]
-                pair.append(data[at + 4:at + 4 + size].decode())
-                at += 4 + size
-            found[pair[0].lower()] = pair[1]
-        return found
-
-    def reply(self, stream):
-        with self.lock:
-            packed = self.deflate.compress(struct.pack(">I", 0))
-            packed += self.deflate.flush(zlib.Z_SYNC_FLUSH)
-            body = struct.pack(">I", stream) + packed
-            self.connection.sendall(struct.pack(">HHI", 0x8003, 2, len(body)) + body)
-
-    def open(self, wanted):
-        """Until the streams that the request asks for are there."""
-        while len(self.streams) < wanted:
-            self.read_other(*self.read_frame())
-
-    def read_other(self, first, _flags, body):
-        if first == 0x80030001:
-            stream = struct.unpack(">I", body[:4])[0]
-            kind = self.headers(body[10:])["streamtype"]
-            self.streams[("stdin", "stdout", "stderr", "error").index(kind)] = stream
-            self.reply(stream)
-        elif first == 0x80030006:
-            self.control(6, body)
-
-    def messages(self):
-        """Stdin, and None at its end."""
-        while True:
-            first, flags, body = self.read_frame()
-            if first >> 31:
-                self.read_other(first, flags, body)
-            elif first == self.streams.get(STDIN):
-                if body:
-                    yield body
-                if flags & 1:
-                    yield None
-
-    def write(self, channel, data):
-        for at in range(0, len(data), 32768):
-            part = data[at:at + 32768]
-            self.send(struct.pack(">II", self.streams[channel], len(part)) + part)
-
-    def end(self):
-        for channel in (STDOUT, STDERR, ERROR):
-            if channel in self.streams:
-                self.send(struct.pack(">II", self.streams[channel], 1 << 24))
+    def once(self):
+        """Those of an exec are for the first one."""
+        with LOCK:
+            first = self.token not in USED
+            USED.add(self.token)
+        return self if first else Trouble(TOKEN)
 
 
-class WebSocket:
-    """The server's side of v4 and v5.channel.k8s.io."""
+class Exec:
+    """One command in a pod's container, connected to a client."""
 
-    def __init__(self, connection):
-        self.connection = self.reader = connection
-        self.lock = threading.Lock()
+    def __init__(self, transport, trouble, pod_name, command):
+        self.transport, self.trouble, self.pod_name = transport, trouble, pod_name
+        self.broken = threading.Event()
+        self.refused = None
+        if "nosh" in trouble:
+            command = ["no-" + command[0] if command[0] == "sh" else command[0], *command[1:]]
+        self.process = subprocess.Popen(
+            ["docker", "exec", "-i", PODS[pod_name]["container"], *command], bufsize=0,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
-    def open(self, _wanted):
-        for channel in (STDIN, STDOUT, STDERR, ERROR):
-            self.write(channel, b"", True)
+    def breaks(self, where):
+        """Is this the place to break at? Then it is broken now."""
+        cut, mute = (f"{how}-{where}" in self.trouble for how in ("cut", "mute"))
+        return (cut or mute) and self.break_off(mute)
 
-    def send(self, opcode, data):
-        size = len(data)
-        head = bytes([0x80 | opcode]) + (
-            bytes([size]) if size < 126 else
-            b"\x7e" + struct.pack(">H", size) if size < 65536 else
-            b"\x7f" + struct.pack(">Q", size))
-        with self.lock:
-            self.connection.sendall(head + data)
+    def break_off(self, mute):
+        self.broken.set()
+        if mute:
+            self.transport.end()
+            self.transport.connection.close()
+        else:
+            self.transport.connection.cut()
+        return True
 
-    def read(self, size):
-        data = self.reader.read(size)
-        if len(data) < size:
-            raise EOFError
-        return data
+    def limit(self, stream):
+        """After how many bytes it breaks, and whether silently."""
+        for how in ("cut", "mute"):
+            n = self.trouble.number(f"{how}-{stream}")
+            if n is not None:
+                return int(n), how == "mute"
+        return None, False
 
-    def messages(self):
-        message = b""
-        while True:
-            first, second = self.read(2)
-            size = second & 0x7f
-            if size == 126:
-                size = struct.unpack(">H", self.read(2))[0]
-            elif size == 127:
-                size = struct.unpack(">Q", self.read(8))[0]
-            mask = self.read(4)
-            data = self.read(size)
-            if size:
-                long_mask = (mask * (size // 4 + 1))[:size]
-                data = (int.from_bytes(data, "big") ^
-                        int.from_bytes(long_mask, "big")).to_bytes(size, "big")
-            opcode = first & 15
-            if opcode == 8:
-                raise EOFError
-            if opcode == 9:
-                self.send(10, data)
-            elif opcode in (0, 1, 2):
-                message += data
-                if first & 0x80:
-                    if message[:1] == b"\xff":
-                        yield None
-                    elif message[:1] == b"\0" and len(message) > 1:
-                        yield message[1:]
-                    message = b""
-
-    def write(self, channel, data, empty=False):
-        for at in range(0, len(data) or empty, 32768):
-            self.send(2, bytes([channel]) + data[at:at + 32768])
-
-    def end(self):
-        self.send(8, struct.pack(">H", 1000))
-
-
-def run_exec(transport, pod, command, wanted, how):
-    """Runs the command in the pod's container, and connects it to the client."""
-    transport.open(wanted)
-    process = subprocess.Popen(["docker", "exec", "-i", pod["container"], *command], bufsize=0,
-                               stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE)
-
-    def feed():
+    def feed(self):
+        limit, mute = self.limit("in")
+        total = 0
         try:
-            for data in transport.messages():
-                try:
-                    if data is None:
-                        process.stdin.close()
-                    elif not process.stdin.closed:
-                        view = memoryview(data)
-                        while view:
-                            view = view[process.stdin.write(view):]
-                except (BrokenPipeError, ValueError):
-                    pass
-        except (EOFError, OSError, ssl.SSLError):
+            for data in self.transport.messages():
+                total += len(data or b"")
+                if limit is not None and total >= limit:
+                    self.write_stdin(data[:len(data) - (total - limit)] if data else b"")
+                    self.break_off(mute)
+                    break
+                if data is None:
+                    self.process.stdin.close()
+                else:
+                    self.write_stdin(data)
+        except (EOFError, OSError, ValueError):
             pass
         finally:
             try:
-                process.stdin.close()
+                self.process.stdin.close()
             except (BrokenPipeError, ValueError):
                 pass
 
-    broken = threading.Event()
+    def write_stdin(self, data):
+        try:
+            view = memoryview(data)
+            while view and not self.process.stdin.closed:
+                view = view[self.process.stdin.write(view):]
+        except (BrokenPipeError, ValueError):
+            pass
 
-    def drain(pipe, channel):
+    def drain(self, pipe, channel):
+        limit, mute = self.limit("out") if channel == STDOUT else (None, False)
+        total = 0
         while data := pipe.read(32768):
-            if broken.is_set():
+            if not total and data.startswith(b"OCI runtime exec failed: ") and \
+                    "dockershim" not in self.trouble:
+                self.refused = data.decode().strip().replace('"no-sh"', '"sh"')
                 continue
+            total += len(data)
+            if self.broken.is_set():
+                continue
+            if "delete" in self.trouble and b"delete me" in data:
+                delete_pod(self.pod_name)
             try:
-                if how in ("cut", "mute") and channel == STDOUT:
-                    transport.write(channel, data[:max(1, len(data) - 1)])
-                    broken.set()
-                    if how == "mute":
-                        transport.end()
-                    transport.connection.cut()
+                if limit is not None and total >= limit:
+                    self.transport.write(channel, data[:len(data) - (total - limit)])
+                    self.break_off(mute)
                 else:
-                    transport.write(channel, data)
+                    self.transport.write(channel, data)
             except (OSError, ValueError):
-                broken.set()
+                self.broken.set()
 
-    threading.Thread(target=feed, daemon=True).start()
-    drains = [threading.Thread(target=drain, args=(process.stdout, STDOUT)),
-              threading.Thread(target=drain, args=(process.stderr, STDERR))]
-    for thread in drains:
-        thread.start()
-    if how == "delete":
-        time.sleep(0.5)
-        GONE.add(pod["container"])
-        subprocess.run(["docker", "kill", pod["container"]], check=False, capture_output=True)
-    for thread in drains:
-        thread.join()
-    code = process.wait()
-    if not broken.is_set():
-        transport.write(ERROR, json.dumps(exit_status(code)).encode())
-        transport.end()
+    def run(self):
+        threading.Thread(target=self.feed, daemon=True).start()
+        drains = [threading.Thread(target=self.drain, args=(self.process.stdout, STDOUT)),
+                  threading.Thread(target=self.drain, args=(self.process.stderr, STDERR))]
+        for thread in drains:
+            thread.start()
+        for thread in drains:
+            thread.join()
+        code = self.process.wait()
+        if self.broken.is_set() or self.breaks("end"):
+            return
+        end = exit_status(code)
+        if self.refused:
+            end = status(500, "InternalError", "Internal error occurred: error executing command "
+                         f"in container: failed to exec in container: {self.refused}")
+        self.transport.write(ERROR, json.dumps(end).encode())
+        self.transport.end()
         time.sleep(0.05)
 
 
@@ -339,99 +219,171 @@ class Handler(BaseHTTPRequestHandler):
     def refuse(self, code, reason, message, details=None):
         self.answer(code, status(code, reason, message, details))
 
-    def pod(self, name):
-        gone = PODS[name]["container"] in GONE
+    def not_found(self, name, kind="pods"):
+        self.refuse(404, "NotFound", f'{kind} "{name}" not found', {"name": name, "kind": kind})
+
+    @staticmethod
+    def pod(name, pod):
         return {"kind": "Pod", "apiVersion": "v1",
-                "metadata": {"name": name, "namespace": "default", "labels": PODS[name]["labels"],
+                "metadata": {"name": name, "namespace": "default", "labels": pod["labels"],
                              "uid": name, "resourceVersion": "1"},
                 "spec": {"containers": [{"name": "main", "image": "x"}], "nodeName": "node"},
-                "status": {"phase": "Failed" if gone else "Running", "conditions": [
-                    {"type": "Ready", "status": "False" if gone else "True"}]}}
+                "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}}
 
     def do_GET(self):
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.url = urlsplit(self.path)
         self.query = parse_qs(self.url.query)
-        how = trouble()
-        if how == "delay":
-            time.sleep(5)
-        if how == "401" or self.headers.get("Authorization") != f"Bearer {TOKEN}":
+        token = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
+        trouble = Trouble(token)
+        time.sleep(trouble.number("delay") or 0)
+        if "401" in trouble or token.split(".")[0] != TOKEN:
             return self.refuse(401, "Unauthorized", "Unauthorized")
-        if self.url.path == "/version":
-            return self.answer(200, {"major": "1", "minor": "30", "gitVersion": "v1.30.0"})
-        if self.url.path == "/api":
-            return self.answer(200, {"kind": "APIVersions", "versions": ["v1"]})
-        if self.url.path == "/apis":
-            return self.answer(200, {"kind": "APIGroupList", "apiVersion": "v1", "groups": []})
-        if self.url.path == "/api/v1":
-            return self.answer(200, {
-                "kind": "APIResourceList", "groupVersion": "v1", "resources": [
-                    {"name": "pods", "singularName": "pod", "namespaced": True, "kind": "Pod",
-                     "shortNames": ["po"], "verbs": ["get", "list", "watch", "create"]},
-                    {"name": "pods/exec", "singularName": "", "namespaced": True,
-                     "kind": "PodExecOptions", "verbs": ["create", "get"]}]})
-        if self.url.path.endswith("/selfsubjectaccessreviews"):
-            # What is asked may be protobuf; it is always the right to exec.
-            return self.answer(201, {
-                "kind": "SelfSubjectAccessReview", "spec": {}, "status": {"allowed": how != "403"},
-                "apiVersion": self.url.path[len("/apis/"):].rpartition("/")[0]})
+        fixed = self.fixed_answer(trouble)
+        if fixed:
+            return self.answer(*fixed)
+        match = re.fullmatch(r"/api/v1/namespaces/([^/]+)", self.url.path)
+        if match:
+            return self.not_found(match.group(1), "namespaces")
         match = re.fullmatch(r"/api/v1/namespaces/([^/]+)/pods(?:/([^/]+)(/exec)?)?", self.url.path)
         if not match:
             return self.refuse(404, "NotFound", "the server could not find the requested resource")
-        return self.do_pods(how, *match.groups())
+        return self.do_pods(trouble, *match.groups())
 
-    do_POST = do_GET
+    do_POST = do_DELETE = do_GET
 
-    def do_pods(self, how, _namespace, name, execute):
-        if how == "403":
-            return self.refuse(403, "Forbidden", f'pods "{name}" is forbidden: User "t" cannot '
-                               'create resource "pods/exec" in API group ""')
-        if how == "500":
+    def fixed_answer(self, trouble):
+        path = self.url.path
+        if path == "/version":
+            return 200, {"major": "1", "minor": "30", "gitVersion": "v1.30.0"}
+        if path == "/api":
+            return 200, {"kind": "APIVersions", "versions": ["v1"]}
+        if path == "/apis":
+            return 200, {"kind": "APIGroupList", "apiVersion": "v1", "groups": []}
+        if path == "/api/v1":
+            return 200, {
+                "kind": "APIResourceList", "groupVersion": "v1", "resources": [
+                    {"name": "pods", "singularName": "pod", "namespaced": True, "kind": "Pod",
+                     "shortNames": ["po"], "verbs": ["get", "list", "watch", "delete"]},
+                    {"name": "pods/exec", "singularName": "", "namespaced": True,
+                     "kind": "PodExecOptions", "verbs": ["create", "get"]}]}
+        if path.endswith("/selfsubjectaccessreviews"):
+            # What is asked may be protobuf; it is always the right to exec.
+            return 201, {"kind": "SelfSubjectAccessReview", "spec": {},
+                         "status": {"allowed": "403" not in trouble},
+                         "apiVersion": path[len("/apis/"):].rpartition("/")[0]}
+        return None
+
+    def do_pods(self, trouble, namespace, name, execute):
+        if "403" in trouble:
+            what = ('create resource "pods/exec"' if execute else
+                    'get resource "pods"' if name else 'list resource "pods"')
+            pods = f'pods "{name}"' if name else "pods"
+            return self.refuse(403, "Forbidden", f'{pods} is forbidden: User "t" cannot '
+                               f'{what} in API group "" in the namespace "{namespace}"')
+        if "500" in trouble:
             return self.refuse(500, "InternalError", "Internal error occurred: on demand")
         if name is None:
-            wanted = dict(pair.split("=", 1) for pair in filter(None, self.query.get(
-                "labelSelector", [""])[0].split(",")))
-            return self.answer(200, {
-                "kind": "PodList", "apiVersion": "v1", "metadata": {"resourceVersion": "1"},
-                "items": [self.pod(n) for n in sorted(PODS)
-                          if wanted.items() <= PODS[n]["labels"].items()]})
-        if how == "404" or name not in PODS or PODS[name]["container"] in GONE and execute:
-            return self.refuse(404, "NotFound", f'pods "{name}" not found',
-                               {"name": name, "kind": "pods"})
+            return self.list_pods(namespace)
+        if "404" in trouble or name not in PODS or namespace != "default":
+            return self.not_found(name)
+        if self.command == "DELETE":
+            return self.answer(200, self.pod(name, delete_pod(name)))
         if not execute:
-            return self.answer(200, self.pod(name))
+            return self.answer(200, self.pod(name, PODS[name]))
         if self.query.get("container", ["main"])[0] != "main":
-            return self.refuse(400, "BadRequest",
-                               f"container {self.query['container'][0]} is not valid for pod {name}")
-        if how == "refuse-upgrade":
+            wrong = self.query["container"][0]
+            return self.refuse(400, "BadRequest", f"container {wrong} is not valid for pod {name}")
+        if "refuse-exec" in trouble:
             return self.refuse(500, "InternalError", "upgrade is refused on demand")
-        return self.upgrade(how, PODS[name])
+        return self.upgrade(trouble, name)
 
-    def upgrade(self, how, pod):
+    def wanted_pods(self, namespace):
+        labels = dict(pair.split("=", 1) for pair in filter(
+            None, self.query.get("labelSelector", [""])[0].split(",")))
+        field = self.query.get("fieldSelector", [""])[0]
+        with LOCK:
+            return {n: self.pod(n, pod) for n, pod in sorted(PODS.items())
+                    if labels.items() <= pod["labels"].items() and namespace == "default" and
+                    field in ("", f"metadata.name={n}")}
+
+    def list_pods(self, namespace):
+        selector = self.query.get("labelSelector", [""])[0]
+        if not re.fullmatch(r"([\w./-]*\w=[\w.-]*(,|$))*", selector):
+            return self.refuse(400, "BadRequest", 'Unable to find "/v1, Resource=pods" that match '
+                               f'label selector "{selector}", field selector "": unable to parse')
+        if self.query.get("watch", ["false"])[0] in ("true", "1"):
+            return self.watch_pods(namespace)
+        return self.answer(200, {
+            "kind": "PodList", "apiVersion": "v1", "metadata": {"resourceVersion": "1"},
+            "items": list(self.wanted_pods(namespace).values())})
+
+    def watch_pods(self, namespace):
+        """An event for each pod that is there, and one for each that goes."""
+        until = time.monotonic() + int(self.query.get("timeoutSeconds", ["30"])[0])
+        known = {}
         self.close_connection = True
-        wanted = 1 + sum(k in self.query for k in ("stdin", "stdout", "stderr"))
-        self.send_response(101)
-        self.send_header("Connection", "Upgrade")
-        if self.headers.get("Upgrade", "").lower() == "websocket":
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        try:
+            while time.monotonic() < until:
+                now = self.wanted_pods(namespace)
+                for kind, names in (("ADDED", now.keys() - known), ("DELETED", known.keys() - now)):
+                    for name in sorted(names):
+                        event = json.dumps({"type": kind, "object": (now | known)[name]}).encode()
+                        self.wfile.write(b"%x\r\n%s\n\r\n" % (len(event) + 1, event))
+                self.wfile.flush()
+                known = now
+                time.sleep(0.1)
+            self.wfile.write(b"0\r\n\r\n")
+        except OSError:
+            pass
+
+    def upgrade(self, trouble, name):
+        websocket = self.headers.get("Upgrade", "").lower() == "websocket"
+        self.close_connection = True
+        if websocket and "no-websocket" in trouble:
+            return self.refuse(400, "BadRequest", "no WebSocket here")
+        trouble = trouble.once()
+        if "drop" in trouble:
+            return self.connection.close()
+        protocol = "v4.channel.k8s.io"
+        if websocket:
             offered = [p.strip() for h in self.headers.get_all("Sec-WebSocket-Protocol", [])
                        for p in h.split(",")]
-            chosen = [p for p in ("v5.channel.k8s.io", "v4.channel.k8s.io") if p in offered][0]
+            protocol = [p for p in ("v5.channel.k8s.io", protocol) if p in offered][0]
+        with LOCK, open(f"{DIR}/log", "a", encoding="ascii") as file:
+            file.write(f"{name} {'websocket' if websocket else 'spdy'} {protocol}\n")
+        self.send_response(101)
+        self.send_header("Connection", "Upgrade")
+        if websocket:
             accept = hashlib.sha1((self.headers["Sec-WebSocket-Key"] +
                                    "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").encode()).digest()
             self.send_header("Upgrade", "websocket")
-            self.send_header("Sec-WebSocket-Protocol", chosen)
+            self.send_header("Sec-WebSocket-Protocol", protocol)
             self.send_header("Sec-WebSocket-Accept", base64.b64encode(accept).decode())
-            transport = WebSocket
         else:
             self.send_header("Upgrade", "SPDY/3.1")
-            self.send_header("X-Stream-Protocol-Version", "v4.channel.k8s.io")
-            transport = Spdy
+            self.send_header("X-Stream-Protocol-Version", protocol)
         self.end_headers()
         self.wfile.flush()
+        return self.run_exec((WebSocket if websocket else Spdy)(Connection(self.connection)),
+                             trouble, name)
+
+    def run_exec(self, transport, trouble, name):
+        wanted = 1 + sum(k in self.query for k in ("stdin", "stdout", "stderr"))
         try:
-            run_exec(transport(Connection(self.connection)), pod, self.query["command"], wanted, how)
-        except (EOFError, OSError):
-            pass
+            transport.open(wanted)
+            if "cut-start" in trouble:
+                return transport.connection.cut()
+            if "mute-start" in trouble:
+                transport.end()
+                return transport.connection.close()
+            return Exec(transport, trouble, name, self.query["command"]).run()
+        except (EOFError, OSError, ValueError):
+            return None
 
 
 class Server(ThreadingHTTPServer):

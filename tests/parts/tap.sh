@@ -33,6 +33,13 @@ skip_all()
 	exit 0
 }
 
+# Ends a test, before its first result, that there is no need for here, whatever is required.
+skip_rest()
+{
+	echo "1..0 # SKIP $1"
+	exit 0
+}
+
 # For tests that work with a Docker engine.
 need_engine()
 {

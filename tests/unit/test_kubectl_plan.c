@@ -2,7 +2,11 @@
 /* kubectl_exec: what it plans, what it refuses, and how it judges kubectl's end. */
 #include "unit.h"
 
+#include <unistd.h>
+
 #include "box.h"
+#include "cleanup.h"
+#include "own_lines.h"
 
 static const char *const none[] = {NULL};
 static const char *const shell_argv[] = {"sh", "-c", "script", NULL};
@@ -108,12 +112,83 @@ static void test_classify(void **state)
 	assert_verdict(0, 5, "", SANDBOX_END_COMMAND, 0);
 	assert_verdict(1, 0, "own\ncommand terminated with exit code 1\n", SANDBOX_END_COMMAND, 36);
 	assert_verdict(7, 0, "owncommand terminated with exit code 7\n", SANDBOX_END_COMMAND, 36);
+	assert_verdict(7, 0, "owncommand terminated with exit code 7\nE1128 13:18:09.000000 1 a] b\n",
+		       SANDBOX_END_COMMAND, 65);
 	assert_verdict(1, 0, "command terminated with exit code 7\n", SANDBOX_END_LOST, 36);
 	assert_verdict(1, 0, notfound, SANDBOX_END_NOT_STARTED, strlen(notfound));
 	assert_verdict(1, 9, notfound, SANDBOX_END_LOST, strlen(notfound));
 	assert_verdict(1, 0, reset, SANDBOX_END_LOST, strlen(reset));
 	assert_verdict(1, 9, "own\n", SANDBOX_END_LOST, 0);
 	assert_verdict(1, 0, "", SANDBOX_END_LOST, 0);
+}
+
+static void test_every_exit_code(void **state)
+{
+	for (int code = 1; code <= 255; code++) {
+		_cleanup_free_ char *word = NULL, *other = NULL;
+
+		assert_true(asprintf(&word, "command terminated with exit code %d\n", code) > 0);
+		assert_true(asprintf(&other, "command terminated with exit code %d\n", code - 1) > 0);
+		assert_verdict(code, 1, word, SANDBOX_END_COMMAND, strlen(word));
+		assert_verdict(code, 1, other, SANDBOX_END_LOST, strlen(other));
+	}
+}
+
+static int collect(void *data, const char *bytes, size_t n)
+{
+	buf_add(data, bytes, n);
+	return 0;
+}
+
+/* What is left of a stderr, and what is held at its end, whatever the pieces that it comes in. */
+static void assert_own_lines(const char *text, const char *left, const char *held)
+{
+	struct box box;
+
+	OPEN(&box, "kubectl_exec", "pod=web");
+	for (size_t piece = 1; piece <= strlen(text); piece++) {
+		_cleanup_buf_ struct buf out = {0};
+		struct own_lines lines = {
+			.plugin = box.plugin, .instance = box.instance, .emit = collect, .data = &out,
+		};
+
+		for (size_t at = 0; at < strlen(text); at += piece) {
+			size_t n = strlen(text) - at;
+
+			own_lines_feed(&lines, text + at, n < piece ? n : piece, getpid());
+		}
+		buf_add(&out, "|", 1);
+		own_lines_finish(&lines);
+		if (strncmp(out.data, left, strlen(left)) || out.data[strlen(left)] != '|' ||
+		    strcmp(out.data + strlen(left) + 1, held))
+			fail_msg("%zu bytes each: \"%s\" is left of \"%s\"", piece, out.data, text);
+	}
+	box_close(&box);
+}
+
+static void test_own_lines(void **state)
+{
+	static const char head[] = "E1128 13:18:09.000000 ";
+	static const char inside[] = "xcommand terminated with exit code 7\ny";
+	_cleanup_free_ char *own = NULL, *mixed = NULL, *cut = NULL, *others = NULL, *last = NULL;
+	pid_t pid = getpid();
+
+	assert_true(asprintf(&own, "%s %d v2.go:104] EOF\n", head, pid) > 0);
+	assert_true(asprintf(&mixed, "%sa\nb%sc\n%sIW%s", own, own, own, own) > 0);
+	assert_true(asprintf(&cut, "a%s %d v2.go:10", head, pid) > 0);
+	assert_true(asprintf(&last, "owncommand terminated with exit code 7\n%s", own) > 0);
+	/* A pod's processes may log in the same way. */
+	assert_true(asprintf(&others, "%s      1 v2.go:104] EOF\nE1128\n", head) > 0);
+	assert_own_lines(own, "", "");
+	assert_own_lines(mixed, "a\nbc\nIW", "");
+	assert_own_lines(cut, "a", cut + 1);
+	assert_own_lines(others, others, "");
+	assert_own_lines("own\ncommand terminated with exit code 7\n", "own\n",
+			 "command terminated with exit code 7\n");
+	assert_own_lines(inside, inside, "");
+	assert_own_lines(last, "own", last + 3);
+	assert_own_lines("chapter", "chapter", "");
+	assert_own_lines("E", "", "E");
 }
 
 int main(void)
@@ -123,6 +198,8 @@ int main(void)
 		cmocka_unit_test(test_env_without_a_shell_is_refused),
 		cmocka_unit_test(test_bad_settings_are_refused),
 		cmocka_unit_test(test_classify),
+		cmocka_unit_test(test_every_exit_code),
+		cmocka_unit_test(test_own_lines),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

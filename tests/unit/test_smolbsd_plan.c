@@ -69,13 +69,13 @@ static void test_plan(void **state)
 		    "-p\n22\n-l\nssh\n--\nvm.example\n" COMMAND);
 	close_box(&box);
 	OPEN_SSH(&box, "host=::1", "port=2222", "user=me", "identity_file=id", "host_key=" KEY " me@x",
-		 "connect_timeout=1500", "extra_args=-oProxyJump=gate", "ssh_path=./ssh");
+		 "connect_timeout=1500", "extra_args=-oProxyCommand=nc %h %p", "ssh_path=./ssh");
 	assert_plan(&box, &shell_request,
 		    "/conf/ssh\n" OPTIONS "-oConnectTimeout=2\n-oGlobalKnownHostsFile=/dev/null\n"
 		    "-oStrictHostKeyChecking=yes\n-oUserKnownHostsFile=/dev/null\n"
 		    "-oHostKeyAlias=hookbox\n"
 		    "-oKnownHostsCommand=/bin/sh -c \"echo hookbox " KEY "\"\n"
-		    "-oIdentitiesOnly=yes\n-i\n/conf/id\n-oProxyJump=gate\n"
+		    "-oIdentitiesOnly=yes\n-i\n/conf/id\n-oProxyCommand=nc %h %p\n"
 		    "-p\n2222\n-l\nme\n--\n::1\n" COMMAND);
 	close_box(&box);
 	OPEN_SSH(&box, "host=h", "known_hosts=/k", "host_key=strict");
@@ -169,6 +169,7 @@ static void test_refused_settings(void **state)
 		REFUSED("is no user name", "host=h", text.v[1]);
 		REFUSED("is no name of a service", "smolbsd_dir=/s", text.v[2]);
 	}
+	REFUSED("the port have keys", "host=h:22");
 	REFUSED("is no name of a service", "smolbsd_dir=/s", "service=..");
 	REFUSED("set host = HOST", "user=ssh");
 	REFUSED("are two machines", "host=h", "smolbsd_dir=/s");
@@ -191,9 +192,18 @@ static void test_refused_host_keys(void **state)
 	REFUSED("neither accept-new nor strict", "host=h", "host_key=" KEY "\"; id");
 	REFUSED("neither accept-new nor strict", "host=h", "host_key=$(id) " KEY);
 	REFUSED("set known_hosts", "host=h", "host_key=strict");
+	REFUSED("set host_key = TYPE", "smolbsd_dir=/s", "service=x", "host_key=strict");
 	REFUSED("would not be read", "host=h", "host_key=" KEY, "known_hosts=/k");
 	REFUSED("a path with spaces", "host=h", "known_hosts=/a b");
 	REFUSED("a path with spaces", "smolbsd_dir=/%h", "service=x");
+}
+
+/* ssh would split it, and keep keys in another file. */
+static void test_refused_home(void **state)
+{
+	setenv("XDG_STATE_HOME", "/home/a b", 1);
+	REFUSED("known_hosts = \"/home/a b/hookbox/known_hosts\": ssh cannot", "host=h");
+	unsetenv("XDG_STATE_HOME");
 }
 
 static void test_refused_extra_args(void **state)
@@ -207,6 +217,7 @@ static void test_refused_extra_args(void **state)
 
 	for (size_t i = 0; i < sizeof(args) / sizeof(args[0]); i++)
 		REFUSED("is hookbox's own affair", "host=h", "known_hosts=/k", args[i]);
+	REFUSED("-oBatchMode=yes -W [%h]:%p HOST", "host=h", "extra_args=-oProxyJump=gate");
 	REFUSED("is not of the form", "host=h", "extra_args=-v");
 	REFUSED("is not of the form", "host=h", "extra_args=word");
 	REFUSED("is not of the form", "host=h", "extra_args=-o");
@@ -231,6 +242,8 @@ static const struct ending endings[] = {
 	{"", 255, false, SANDBOX_END_COMMAND, 0, NULL, ""},
 	{"curl: Connection refused\n", 255, false, SANDBOX_END_COMMAND, 0, NULL,
 	 "curl: Connection refused\n"},
+	{"ssh: connect to host h port 22: Connection refused\n", 255, false, SANDBOX_END_COMMAND, 0,
+	 NULL, "ssh: connect to host h port 22: Connection refused\n"},
 	{"", 137, false, SANDBOX_END_COMMAND, 0, NULL, ""},
 	{"x: not found\nno\n", 127, false, SANDBOX_END_COMMAND, 0, NULL, "x: not found\nno\n"},
 	{"sh: x: not found\n", 127, false, SANDBOX_END_NOT_STARTED, ENOENT, "no such command", ""},
@@ -240,14 +253,23 @@ static const struct ending endings[] = {
 	{"ssh: Could not resolve hostname h: Name or service not known\r\n", 255, false,
 	 SANDBOX_END_NOT_STARTED, 0, "correct host", ""},
 	{"me@h: Permission denied (publickey).\r\n", 255, false, SANDBOX_END_NOT_STARTED, 0,
-	 "authorized_keys", ""},
+	 "me@h: Permission denied (publickey); put", ""},
+	{"command-line line 0: Bad SSH2 cipher spec 'x'.\r\n", 255, false, SANDBOX_END_NOT_STARTED,
+	 0, "correct extra_args", ""},
+	{"kex_exchange_identification: Connection closed by remote host\r\n"
+	 "Connection closed by UNKNOWN port 65535\r\n", 255, false, SANDBOX_END_NOT_STARTED, 0,
+	 "see in the log", ""},
 	{"@ WARNING: UNPROTECTED PRIVATE KEY FILE!  @\nLoad key \"id\": bad permissions\r\n"
 	 "me@h: Permission denied (publickey).\r\n", 255, false, SANDBOX_END_NOT_STARTED, 0,
 	 "chmod 600", ""},
-	{"@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @\nHost key verification failed.\r\n",
-	 255, false, SANDBOX_END_NOT_STARTED, 0, "it is another one that answers", ""},
+	{"@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @\r\nHost key verification failed.\r\n",
+	 255, false, SANDBOX_END_NOT_STARTED, 0, "WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!; if the machine", ""},
 	{"Connection timed out during banner exchange\r\nConnection to h port 22 timed out\r\n", 255,
 	 false, SANDBOX_END_NOT_STARTED, 0, "raise connect_timeout", ""},
+	{"cp: Permission denied (x)\nConnection to h closed by remote host.\r\n", 255, false,
+	 SANDBOX_END_LOST, 0, "still runs", "cp: Permission denied (x)\n"},
+	{"ssh_dispatch_run_fatal: Connection to h port 22: message authentication code incorrect\r\n",
+	 255, false, SANDBOX_END_LOST, 0, "keeps running", ""},
 	{"a word\nConnection to h closed by remote host.\r\n", 255, false, SANDBOX_END_LOST, 0,
 	 "still runs", "a word\n"},
 	{"Timeout, server h not responding.\r\n", 255, true, SANDBOX_END_LOST, 0, "still runs", ""},
@@ -303,6 +325,7 @@ int main(void)
 		cmocka_unit_test(test_no_plan),
 		cmocka_unit_test(test_refused_settings),
 		cmocka_unit_test(test_refused_host_keys),
+		cmocka_unit_test(test_refused_home),
 		cmocka_unit_test(test_refused_extra_args),
 		cmocka_unit_test(test_ends),
 		cmocka_unit_test(test_a_signal_on_ssh_is_a_loss),

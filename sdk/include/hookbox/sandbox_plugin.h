@@ -368,6 +368,17 @@ struct sandbox_plugin_v1 {
 	/* [any, pure] The way to more: returns the struct of an extension below, or NULL. The
 	 * struct is constant and lives as long as the plugin. NULL: no extension. */
 	const void *(*get_extension)(const char *id);
+
+	/*
+	 * [any, pure] For a CLI that writes lines of its own into the stderr which the command's
+	 * passes through. Finds the first in `text`, the bytes of stderr that have not been handed
+	 * on yet: returns where it begins and sets *length, with which it is taken out. Returns n
+	 * when there is none. A *length of 0 holds the rest back until more has come; what is
+	 * still held when the stream ends is taken for the command's, unless classify() drops it.
+	 * `pid` is the planned process, which leads a process group. NULL: it writes none.
+	 */
+	size_t (*find_own_line)(const void *instance, const char *text, size_t n, int64_t pid,
+				size_t *length);
 };
 
 /*
@@ -381,7 +392,10 @@ struct sandbox_box_request {
 	const char *state_dir;		/* private directory (0700) of this host, or NULL */
 	int64_t timeout_ms;		/* how long it may take; positive */
 	const char *session;		/* the session the box is for; NULL: the sandbox's own box */
-	const char *not_box_id;		/* a box found earlier that turned out to be gone, or NULL */
+	const char *not_box_id;		/* find: a box that did not answer, or NULL. Another one is to
+					 * be given; or the same, when start() made it and it runs
+					 * nevertheless. For -ENOENT the host starts one, or else asks
+					 * once more without it */
 };
 
 /* Takes the boxes that list() finds. */
