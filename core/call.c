@@ -296,6 +296,9 @@ static int start_box(struct sandbox *sandbox, const struct call *call,
 		if (!sandbox->started_box_id)
 			code = -ENOMEM;
 	}
+	/* What a start that failed may have left bears our name: the next host looks for it. */
+	if (code)
+		ledger_keep(sandbox->context.ledger);
 	return code;
 }
 
@@ -345,6 +348,9 @@ static int enter_box(struct call *call, struct hookbox_error *error)
 	if (!code && new)
 		found = find_box(sandbox, call, message);
 	call->box_is_new = new && !found;
+	/* A box takes longer to start than most calls may last: their time begins when it is there. */
+	if (call->box_is_new && sandbox->started_box_id)
+		call->deadline_us = clock_deadline_us(call->timeout_ms);
 	if (!code && !found && sandbox->box_id)
 		code = note_box(sandbox, error);
 	if (!code && !found && sandbox->box_id) {

@@ -158,7 +158,8 @@ static int copy_settings(struct sandbox *sandbox, const struct config_sandbox *c
 		sandbox->agent_path = strdup(config->agent_path);
 	strv_printf(&sandbox->labels, "hookbox.owner=%s", ledger_owner(sandbox->context.ledger));
 	strv_printf(&sandbox->labels, "hookbox.sandbox=%s", config->name);
-	if (!sandbox->name || sandbox->env.failed || sandbox->labels.failed || (config->workdir && !sandbox->workdir) ||
+	if (!sandbox->name || sandbox->env.failed || sandbox->labels.failed ||
+	    (config->workdir && !sandbox->workdir) ||
 	    (config->agent_path && !sandbox->agent_path))
 		return error_no_memory(error);
 	sandbox->shell = config->shell && (sandbox->plugin->flags & SANDBOX_SHELL);
