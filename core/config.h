@@ -72,6 +72,9 @@ struct config_hook {
 	char *sandbox;		/* name of a [sandbox], or "direct" */
 };
 
+/* How many boxes a pool may hold. */
+#define CONFIG_POOL_MAX 256
+
 struct config_sandbox {
 	char *name;
 	char *where;		/* "FILE:LINE" */

@@ -10,7 +10,6 @@
 
 #define AGENT_IDLE_MS (5 * 60 * 1000)
 #define POOL_MAX_AGE_MS (10 * 60 * 1000)
-#define POOL_MAX 256
 
 static int set_env(const struct key_place *place, void *settings)
 {
@@ -87,9 +86,9 @@ static int set_pool(const struct key_place *place, void *settings)
 
 	if (code)
 		return code;
-	if (param_parse_uint(text, &number) || number > POOL_MAX)
+	if (param_parse_uint(text, &number) || number > CONFIG_POOL_MAX)
 		return key_error(place, "\"%s\" is no number of waiting boxes; write 0 to %d", text,
-				 POOL_MAX);
+				 CONFIG_POOL_MAX);
 	((struct config_sandbox *)settings)->pool = (unsigned int)number;
 	return 0;
 }
