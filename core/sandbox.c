@@ -8,6 +8,7 @@
 
 #include "call.h"
 #include "cleanup.h"
+#include "pool.h"
 #include "prologue.h"
 #include "spawn.h"
 
@@ -232,6 +233,11 @@ int sandbox_open(const struct config_sandbox *config, const struct sandbox_plugi
 		sandbox_free(sandbox);
 		return code;
 	}
+	code = pool_open(sandbox, config, &sandbox->pool, error);
+	if (code) {
+		sandbox_close(sandbox);
+		return code;
+	}
 	*result = sandbox;
 	return 0;
 }
@@ -262,6 +268,7 @@ void sandbox_stop_box(struct sandbox *sandbox)
 
 void sandbox_close(struct sandbox *sandbox)
 {
+	pool_close(sandbox->pool);
 	call_close_channel(sandbox);
 	sandbox_stop_box(sandbox);
 	if (sandbox->plugin->close)
