@@ -349,8 +349,10 @@ static int take_id(struct channel *channel, struct channel_call *call)
 
 	while (i < n && channel->calls[i])
 		i++;
+	if (i == CHANNEL_CALLS_MAX)
+		return EAGAIN;
 	if (i == n) {
-		size_t more = n ? 2 * n : 16;
+		size_t more = !n ? 16 : n < CHANNEL_CALLS_MAX / 2 ? 2 * n : CHANNEL_CALLS_MAX;
 		struct channel_call **calls = reallocarray(channel->calls, more, sizeof(*calls));
 
 		if (!calls)
@@ -361,13 +363,13 @@ static int take_id(struct channel *channel, struct channel_call *call)
 	}
 	channel->calls[i] = call;
 	channel->n_running++;
-	call->id = (uint32_t)i + 1;
+	call->id = CHANNEL_ID(i, channel->n_begun++);
 	return 0;
 }
 
 static void leave_id(struct channel *channel, struct channel_call *call)
 {
-	channel->calls[call->id - 1] = NULL;
+	channel->calls[CHANNEL_SLOT(call->id)] = NULL;
 	channel->n_running--;
 	channel_hand_on(channel);
 }
@@ -384,7 +386,7 @@ static void not_sent(struct runner *runner, int error_number)
 	};
 	snprintf(runner->call.exit.text, sizeof(runner->call.exit.text), "%s",
 		 error_number == E2BIG ? "the arguments and environment are too large; hand large "
-					 "data over by stdin" : "out of memory");
+					 "data over by stdin" : strerror(error_number));
 }
 
 /* Under the lock. */

@@ -193,10 +193,10 @@ static void take_credit(struct channel *channel, struct channel_call *call,
 
 static void take_call_frame(struct channel *channel, const struct frame *frame)
 {
-	struct channel_call *call =
-		frame->call <= channel->n_calls ? channel->calls[frame->call - 1] : NULL;
+	uint32_t slot = CHANNEL_SLOT(frame->call);
+	struct channel_call *call = slot < channel->n_calls ? channel->calls[slot] : NULL;
 
-	if (!call || call->done) {
+	if (!call || call->id != frame->call || call->done) {
 		break_protocol(channel, "a frame of a call that there is not");
 		return;
 	}

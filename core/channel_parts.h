@@ -13,6 +13,14 @@
 #define CHANNEL_WINDOW (256 * 1024)	/* of output that a call may be sent before we grant more */
 #define CHANNEL_OWN_FDS 4		/* that a call watches beside the channel */
 
+/*
+ * Stdin of a call that has ended may wait to be written still, and a CALL goes ahead of it: an id
+ * must not come back while it does. So its upper half counts calls; the agent ignores what is of none.
+ */
+#define CHANNEL_CALLS_MAX 0xffffu
+#define CHANNEL_SLOT(id) (((id) & CHANNEL_CALLS_MAX) - 1)	/* no id has a lower half of 0 */
+#define CHANNEL_ID(slot, begun) ((uint32_t)(slot) + 1 + ((uint32_t)(begun) << 16))
+
 /* A call, as the channel knows it. Under the channel's lock. */
 struct channel_call {
 	uint32_t id;
@@ -40,8 +48,9 @@ struct channel {
 	struct buf control;		/* frames that go next */
 	struct buf data;		/* stdin, which goes after them */
 	struct buf said;		/* the last of what the process wrote to stderr */
-	struct channel_call **calls;	/* by id - 1; NULL: the id is free */
+	struct channel_call **calls;	/* by CHANNEL_SLOT of their id; NULL: it is free */
 	size_t n_calls;
+	uint32_t n_begun;		/* which makes ids that are not used again soon */
 	size_t n_running;
 	bool led;			/* a thread reads for all */
 	int wake_fd;			/* wakes that thread */

@@ -303,6 +303,46 @@ static void test_many_at_once(void **state)
 	channel_release(channel);
 }
 
+/* Half of the calls leave their input unread; it must not turn up in the others. */
+static void *leave_input(void *data)
+{
+	struct crowd *crowd = data;
+	_cleanup_free_ char *bytes = calloc(1, 400000);
+
+	for (int i = 0; i < 4 * ROUNDS; i++) {
+		bool reads = (i + crowd->number) % 2;
+		struct answer answer;
+		struct channel_request request =
+			request_for(reads ? ARGV("cat") : ARGV("true"), &answer);
+
+		request.stdin_data = reads ? "mine" : bytes;
+		request.stdin_size = reads ? 4 : 400000;
+		run(crowd->channel, &request, &answer);
+		crowd->wrong += answer.result.lost || answer.result.exit.end != FRAME_EXITED ||
+				(reads && (answer.out[0].size != 4 ||
+					   memcmp(answer.out[0].data, "mine", 4)));
+		answer_free(&answer);
+	}
+	return NULL;
+}
+
+static void test_input_left_unread(void **state)
+{
+	struct channel *channel = open_agent();
+	struct crowd crowd[THREADS];
+	pthread_t threads[THREADS];
+
+	for (int i = 0; i < THREADS; i++) {
+		crowd[i] = (struct crowd){channel, i, 0};
+		assert_int_equal(pthread_create(&threads[i], NULL, leave_input, &crowd[i]), 0);
+	}
+	for (int i = 0; i < THREADS; i++) {
+		pthread_join(threads[i], NULL);
+		assert_int_equal(crowd[i].wrong, 0);
+	}
+	channel_release(channel);
+}
+
 /* A sink that takes its time holds nobody else back. */
 static int dawdle(void *data, const char *bytes, size_t n)
 {
@@ -517,6 +557,7 @@ int main(void)
 		cmocka_unit_test(test_stdin_from_a_descriptor),
 		cmocka_unit_test(test_stops),
 		cmocka_unit_test(test_many_at_once),
+		cmocka_unit_test(test_input_left_unread),
 		cmocka_unit_test(test_a_slow_sink),
 		cmocka_unit_test(test_the_agent_is_killed),
 		cmocka_unit_test(test_no_agent),
