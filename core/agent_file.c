@@ -17,7 +17,8 @@
 /*
  * Finds a directory where a file can be made and executed, says what machine this is, reads a line
  * with a size, and that many bytes into the file, which it becomes. head may read more than it was
- * told, so nothing may follow the file until the agent has greeted.
+ * told, so nothing may follow the file until the agent has greeted. A file that did not come whole
+ * or is of another kind of machine is removed; a successful exec never runs the trap, and the agent removes its file.
  */
 static const char script[] =
 	"umask 077\n"
@@ -31,8 +32,9 @@ static const char script[] =
 	"printf '\\036agent %s %s %s\\n' \"${f:+here}\" \"$(uname -s)\" \"$(uname -m)\"\n"
 	"IFS= read -r n || n=0\n"
 	"[ \"$f\" ] || exit 125\n"
-	"[ \"$n\" -gt 0 ] && head -c \"$n\" >\"$f\" && exec \"$f\" --remove\n"
-	"rm -f \"$f\"\n"
+	"trap 'rm -f \"$f\"' EXIT\n"
+	"[ \"$n\" -gt 0 ] && head -c \"$n\" >\"$f\" && [ $(wc -c <\"$f\") -eq \"$n\" ] &&\n"
+	"\"$f\" --version </dev/null >/dev/null 2>&1 && exec \"$f\" --remove\n"
 	"exit 125\n";
 
 char *agent_file_path(const char *dir)

@@ -524,27 +524,46 @@ static void test_the_file_is_brought(void **state)
 	struct channel_request request = request_for(ARGV("sh", "-c", "ls -a \"$TMPDIR\""), &answer);
 
 	agent_file_argv(&plan.argv);
-	add_environment(&plan);
-	strv_printf(&plan.env, "TMPDIR=%s", files_dir);
-	for (size_t i = 0; i < plan.env.n; i++)
-		if (!strncmp(plan.env.v[i], "TMPDIR=", 7)) {
-			free(plan.env.v[i]);
-			assert_true(asprintf(&plan.env.v[i], "TMPDIR=%s", files_dir) > 0);
-		}
-	{
-		const struct channel_start start = {
-			.plan = &plan, .agent_dir = agent_file_dir(), .silence_ms = 60000,
-			.deadline_us = clock_deadline_us(20000), .cancel_fd = -1,
-		};
-
-		if (channel_open(&start, &channel, &error))
-			fail_msg("%s", error.message);
-	}
+	setenv("TMPDIR", files_dir, 1);
+	if (open_plan(&plan, &channel, &error))
+		fail_msg("%s", error.message);
 	run(channel, &request, &answer);
 	assert_false(answer.result.lost);
 	assert_null(strstr(answer.out[0].data, "hookbox-agent"));
 	answer_free(&answer);
 	channel_release(channel);
+}
+
+/* Whatever the box got of the file, it keeps nothing of it. */
+static void test_half_a_file(void **state)
+{
+	static const char *const inputs[] = {"", "0\n", "x\n", "1000\n", "1000\nabc", "3\nabc"};
+
+	setenv("TMPDIR", files_dir, 1);
+	for (size_t i = 0; i < sizeof(inputs) / sizeof(inputs[0]); i++) {
+		_cleanup_strv_ struct strv argv = {0};
+		struct spawn_capture capture = {0};
+		struct spawn_command command = {
+			.env = (const char *const *)environ,
+			.stdin_data = inputs[i],
+			.stdin_size = strlen(inputs[i]),
+			.timeout_ms = 20000,
+			.limit = 4096,
+		};
+
+		agent_file_argv(&argv);
+		command.argv = strv_view(&argv);
+		spawn_run_captured(&command, &capture);
+		assert_int_equal(capture.result.end, SPAWN_EXITED);
+		assert_int_not_equal(capture.result.status, 0);
+		assert_contains(capture.out.data, "agent here");
+		spawn_capture_free(&capture);
+		command.argv = ARGV("sh", "-c", "ls -A \"$TMPDIR\" | grep hookbox-agent");
+		spawn_run_captured(&command, &capture);
+		assert_int_equal(capture.out.size, 0);
+		spawn_capture_free(&capture);
+		memset(&capture, 0, sizeof(capture));
+	}
 }
 
 int main(void)
@@ -564,6 +583,7 @@ int main(void)
 		cmocka_unit_test(test_protocol_errors),
 		cmocka_unit_test(test_half_an_answer),
 		cmocka_unit_test(test_the_file_is_brought),
+		cmocka_unit_test(test_half_a_file),
 	};
 
 	return cmocka_run_group_tests(tests, files_setup, files_teardown);
