@@ -11,33 +11,22 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "floor.h"
-#include "hookbox.h"
+#include "bench.h"
 #include "host.h"
 #include "pool.h"
 
 #define MIB (1024 * 1024)
 
-static const char *const environment[] = {"PATH=/usr/local/bin:/usr/bin:/bin", NULL};
+const char *const environment[] = {"PATH=/usr/local/bin:/usr/bin:/bin", NULL};
 
-static struct {
-	int runs;
-	bool json;
-	bool endless; /* be the child whose memory is measured */
-	const char *hook; /* the static hook on this machine */
-	const char *plugin_dir;
-	const char *docker; /* path of the CLI; NULL: no engine */
-	const char *no_engine; /* why not */
-	const char *image; /* has /hook */
-	const char *container; /* has /hook */
-} options = {
+struct bench_options options = {
 	.runs = 1000,
 	.hook = "tests/bench/hook",
 	.plugin_dir = "plugins/.libs",
 	.no_engine = "no image and container were given",
 };
 
-static void __attribute__((noreturn)) fail(const char *what, const char *why)
+void fail(const char *what, const char *why)
 {
 	fprintf(stderr, "bench: %s: %s\n", what, why);
 	exit(1);
@@ -56,7 +45,7 @@ static void print_us(double us)
 }
 
 /* One result: a time, what it is compared to, and the ratio that is aimed at (0: none). */
-static void print_result(const char *name, double us, const char *base, double base_us, double bar)
+void print_result(const char *name, double us, const char *base, double base_us, double bar)
 {
 	if (options.json) {
 		printf("%s\n  \"%s\": {\"us\": %.1f", n_printed++ ? "," : "{", name, us);
@@ -100,7 +89,7 @@ static void print_memory(long peak_kb, long growth_kb, long limit_kb)
 
 /* ---- One call, either way ---- */
 
-static char input[1024];
+char input[1024];
 
 static double time_floor(const char *const *argv)
 {
@@ -138,7 +127,7 @@ static double time_exec(struct hookbox *box, const char *sandbox, const char *co
 	return us;
 }
 
-static struct hookbox *open_box(const char *config)
+struct hookbox *open_box(const char *config)
 {
 	const char *const dirs[] = {options.plugin_dir, NULL};
 	struct hookbox_options asked = {
@@ -436,6 +425,8 @@ static void measure_engine(void)
 	measure_channel();
 	measure_docker("docker_run", "image", options.image, run_argv, options.runs / 30);
 	measure_docker_pool();
+	measure_load();
+	measure_stream();
 }
 
 /* ---- Memory, in a process of its own ---- */
