@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "channel_parts.h"
@@ -105,6 +106,15 @@ static void tell_room(struct channel *channel)
 			wake_call(channel->calls[i]);
 }
 
+static ssize_t write_some(const struct channel *channel)
+{
+	const struct buf *bytes = &channel->writing;
+
+	if (channel->socket >= 0)
+		return send(channel->socket, bytes->data, bytes->size, MSG_NOSIGNAL);
+	return write(channel->process.in, bytes->data, bytes->size);
+}
+
 void channel_flush(struct channel *channel)
 {
 	bool was_full = channel->data.size >= CHANNEL_STDIN_MAX;
@@ -117,7 +127,7 @@ void channel_flush(struct channel *channel)
 				   channel->control.size ? &channel->control : &channel->data);
 		if (!channel->writing.size)
 			break;
-		n = write(channel->process.in, channel->writing.data, channel->writing.size);
+		n = write_some(channel);
 		if (n >= 0) {
 			buf_consume(&channel->writing, (size_t)n);
 			channel->sent_us = clock_us();
@@ -246,7 +256,7 @@ bool channel_read(struct channel *channel)
 	int code;
 
 	to = frame_reader_room(&channel->reader, &room);
-	n = read(channel->process.out[0], to, room);
+	n = read(channel_frames_in(channel), to, room);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return true;
 	if (n <= 0) {
@@ -268,18 +278,37 @@ bool channel_read(struct channel *channel)
 	return !channel->broken;
 }
 
+/*
+ * What carries the agent has ended beside the socket, and the box with it: what is in the socket is
+ * all that comes. Else it was the carrier alone, and a box that we do not hold is not believed.
+ */
+static void read_last(struct channel *channel)
+{
+	struct pollfd fd = {.fd = channel->socket, .events = POLLIN};
+	char end[512];
+
+	while (!channel->broken && poll(&fd, 1, 0) > 0)
+		channel_read(channel);
+	if (channel->broken)
+		return;
+	channel_describe_end(channel, end, sizeof(end));
+	channel_break(channel, "%s", end);
+}
+
 /* What the CLI has to say of itself; only its end counts. */
-void channel_read_words(struct channel *channel)
+void channel_read_words(struct channel *channel, int index)
 {
 	char words[4096];
-	ssize_t n = read(channel->process.out[1], words, sizeof(words));
+	ssize_t n = read(channel->process.out[index], words, sizeof(words));
 
 	if (n > 0) {
 		buf_add(&channel->said, words, (size_t)n);
 		if (channel->said.size > SAID_MAX)
 			buf_consume(&channel->said, channel->said.size - SAID_MAX);
 	} else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
-		cleanup_close(&channel->process.out[1]);
+		cleanup_close(&channel->process.out[index]);
+		if (index == 0)
+			read_last(channel);
 	}
 }
 
@@ -320,14 +349,16 @@ static int poll_ms(int64_t until_us)
 	return left <= 0 ? 0 : left > 60000000 ? 60000 : (int)((left + 999) / 1000);
 }
 
-enum { LEAD_IN, LEAD_WORDS, LEAD_OUT, LEAD_WAKE, LEAD_COUNT };
+enum { LEAD_IN, LEAD_WORDS, LEAD_CARRIER, LEAD_OUT, LEAD_WAKE, LEAD_COUNT };
 
 static void lead(struct channel *channel, struct pollfd *own, nfds_t n_own, int64_t until_us)
 {
 	struct pollfd fds[LEAD_COUNT + CHANNEL_OWN_FDS] = {
-		[LEAD_IN] = {.fd = channel->process.out[0], .events = POLLIN},
+		[LEAD_IN] = {.fd = channel_frames_in(channel), .events = POLLIN},
 		[LEAD_WORDS] = {.fd = channel->process.out[1], .events = POLLIN},
-		[LEAD_OUT] = {.fd = has_more_to_write(channel) ? channel->process.in : -1,
+		[LEAD_CARRIER] = {.fd = channel->socket >= 0 ? channel->process.out[0] : -1,
+				  .events = POLLIN},
+		[LEAD_OUT] = {.fd = has_more_to_write(channel) ? channel_frames_out(channel) : -1,
 			      .events = POLLOUT},
 		[LEAD_WAKE] = {.fd = channel->wake_fd, .events = POLLIN},
 	};
@@ -346,11 +377,13 @@ static void lead(struct channel *channel, struct pollfd *own, nfds_t n_own, int6
 	if (fds[LEAD_WAKE].revents && read(channel->wake_fd, &count, sizeof(count)) < 0)
 		channel_break(channel, "the channel cannot be watched: %s", strerror(errno));
 	if (fds[LEAD_WORDS].revents)
-		channel_read_words(channel);
+		channel_read_words(channel, 1);
 	if (fds[LEAD_OUT].revents)
 		channel_flush(channel);
 	if (fds[LEAD_IN].revents)
 		channel_read(channel);
+	if (fds[LEAD_CARRIER].revents)
+		channel_read_words(channel, 0);
 	channel->led = false;
 }
 

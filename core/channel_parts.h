@@ -38,7 +38,8 @@ struct channel_call {
 struct channel {
 	pthread_mutex_t lock;
 	unsigned int holders;
-	struct process process;		/* the planned one; its `in` and out[0] carry the frames */
+	struct process process;		/* the planned one; its `in` and out[0] carry the frames ... */
+	int socket;			/* ... unless this does; -1: there is none */
 	struct frame_agent_hello agent;
 	int64_t silence_ms;
 
@@ -47,7 +48,7 @@ struct channel {
 	struct buf writing;		/* whole frames, on their way */
 	struct buf control;		/* frames that go next */
 	struct buf data;		/* stdin, which goes after them */
-	struct buf said;		/* the last of what the process wrote to stderr */
+	struct buf said;		/* the last of what the process wrote beside the frames */
 	struct channel_call **calls;	/* by CHANNEL_SLOT of their id; NULL: it is free */
 	size_t n_calls;
 	uint32_t n_begun;		/* which makes ids that are not used again soon */
@@ -61,6 +62,17 @@ struct channel {
 	char reason[1024];		/* why */
 };
 
+/* Where frames come from, and where they go. */
+static inline int channel_frames_in(const struct channel *channel)
+{
+	return channel->socket >= 0 ? channel->socket : channel->process.out[0];
+}
+
+static inline int channel_frames_out(const struct channel *channel)
+{
+	return channel->socket >= 0 ? channel->socket : channel->process.in;
+}
+
 /* ---- Reading and writing (channel_io.c), under the lock ---- */
 
 /* The first reason counts. Wakes everybody; ends the process. */
@@ -70,8 +82,8 @@ void channel_break(struct channel *channel, const char *format, ...)
 void channel_flush(struct channel *channel);
 /* Reads what is there; false: the stream has ended, and the channel is broken. */
 bool channel_read(struct channel *channel);
-/* Reads what the process says of itself on stderr. */
-void channel_read_words(struct channel *channel);
+/* Reads what the process says of itself on stdout (0, beside a socket) or stderr (1). */
+void channel_read_words(struct channel *channel, int index);
 /* Room for a frame of at most `room` bytes at the queue's end; NULL: no memory, it is broken. */
 void *channel_reserve(struct channel *channel, struct buf *queue, size_t room);
 /* So many of them were written there. */

@@ -54,7 +54,7 @@ static struct pool *pool_new(struct sandbox *sandbox, const struct config_sandbo
 	pool->silence_ms = config->pool_max_age_ms ? config->pool_max_age_ms + SILENCE_MORE_MS : 0;
 	pool->fill_from_us = CLOCK_NEVER;
 	pool->way = sandbox->agent_path ? POOL_THERE :
-		    sandbox->plugin->flags & SANDBOX_MOUNTS ? POOL_MOUNTED : POOL_SENT;
+		    sandbox->plugin->flags & SANDBOX_MOUNTS ? POOL_SOCKET : POOL_SENT;
 	TAILQ_INIT(&pool->waiting);
 	TAILQ_INIT(&pool->ending);
 	pthread_mutex_init(&pool->lock, NULL);

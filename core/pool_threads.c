@@ -112,14 +112,29 @@ static void put_off(struct pool *pool)
 	pool->fill_from_us = clock_us() + (pause < PAUSE_LONGEST_US ? pause : PAUSE_LONGEST_US);
 }
 
-/* Where the agent's file cannot be shown, the box's shell may still take it. */
+/* Where files cannot be shown, the box's shell may still take the agent's. */
+static enum pool_way way_after(const struct pool *pool, enum pool_way way)
+{
+	bool mounts = pool->sandbox->plugin->flags & SANDBOX_MOUNTS;
+
+	switch (way) {
+	case POOL_SOCKET:
+		return POOL_MOUNTED;
+	case POOL_MOUNTED:
+		return pool->sandbox->shell ? POOL_SENT : POOL_SOCKET;
+	case POOL_SENT:
+		return mounts ? POOL_SOCKET : POOL_SENT;
+	default:
+		return way;
+	}
+}
+
 static bool try_other_way(struct pool *pool, enum pool_way way)
 {
-	if (pool->way_works || way == POOL_THERE || !pool->sandbox->shell)
+	if (pool->way_works)
 		return false;
 	if (pool->way == way)
-		pool->way = way == POOL_SENT && pool->sandbox->plugin->flags & SANDBOX_MOUNTS ?
-				    POOL_MOUNTED : POOL_SENT;
+		pool->way = way_after(pool, way);
 	return pool->way != way;
 }
 
@@ -133,6 +148,9 @@ static bool take_failure(struct pool *pool, enum pool_way way, int problem)
 		return false;
 	other = try_other_way(pool, way);
 	pool->stats.failures++;
+	/* Without a socket it is slower, and that is all. */
+	if (way == POOL_SOCKET && other)
+		return false;
 	pool->hopeless = problem == CHANNEL_NO_AGENT && !other;
 	put_off(pool);
 	return first || pool->hopeless;
@@ -140,7 +158,8 @@ static bool take_failure(struct pool *pool, enum pool_way way, int problem)
 
 static void take_box(struct pool *pool, enum pool_way way, struct pool_box *box)
 {
-	pool->way = way;
+	/* An agent that did not find the door open came by its stdout; so will the others. */
+	pool->way = way == POOL_SOCKET && !channel_has_socket(box->channel) ? POOL_MOUNTED : way;
 	pool->way_works = true;
 	pool->failed_in_row = 0;
 	pool->stats.refills++;

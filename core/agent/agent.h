@@ -105,6 +105,7 @@ struct keeper {
 struct agent {
 	struct watch watch;
 	struct watch_item in, out;
+	struct watch_item carrier;	/* stdin, when a socket carries the frames: only its end counts */
 	struct frame_reader reader;
 	unsigned char *reader_buffer;
 	struct bytes outbox;
@@ -143,7 +144,8 @@ int64_t agent_clock_us(void);
 void agent_wake_at(struct agent *agent, int64_t us);
 
 /* ---- the channel (channel.c) ---- */
-int channel_open(struct agent *agent);
+/* Over the socket at that path, or over stdin and stdout when it is NULL or cannot be connected to. */
+int channel_open(struct agent *agent, const char *path);
 void channel_greet(struct agent *agent);
 /* Writes what waits. */
 void channel_flush(struct agent *agent);
