@@ -361,7 +361,7 @@ static void test_a_call_that_kills_its_agent_is_lost(void **state)
 
 	open_pool(&f, &mounted_plugin, 1);
 	call_and_fill(&f);
-	r = RUN(&f, PLAIN, "sh", "-c", "kill -9 $(tail -n 1 \"$0\"); sleep 3600", boxes.pids);
+	r = RUN(&f, PLAIN, "sh", "-c", "kill -9 $(head -n 1 \"$0\"); sleep 3600", boxes.pids);
 	assert_int_equal(r->end, HOOKBOX_LOST);
 	assert_non_null(r->message);
 	assert_int_equal(r->cleanup, HOOKBOX_CLEANUP_PROVEN);
