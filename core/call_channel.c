@@ -261,8 +261,10 @@ static void judge(struct call *call, const struct channel_result *ended)
 	if (!ended->lost) {
 		set_totals(call, &ended->exit);
 		judge_exit(call, ended);
-	} else if (ended->overdue && clock_us() >= call->deadline_us) {
-		set_stopped(call, SPAWN_TIMED_OUT);
+	} else if (ended->overdue) {
+		set_stopped(call, ended->stopping == FRAME_CANCELLED	? SPAWN_CANCELLED
+				  : ended->stopping == FRAME_OUTPUT_LIMIT ? SPAWN_OUTPUT_LIMIT
+									  : SPAWN_TIMED_OUT);
 	} else {
 		call->result->end = ended->sent ? HOOKBOX_LOST : HOOKBOX_NOT_STARTED;
 		result_set_message(call->result, "%s: %s", call->sandbox->plugin->name,
