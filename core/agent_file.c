@@ -35,6 +35,13 @@ static const char script[] =
 	"rm -f \"$f\"\n"
 	"exit 125\n";
 
+char *agent_file_path(const char *dir)
+{
+	char *path;
+
+	return asprintf(&path, "%s/hookbox-agent", dir) < 0 ? NULL : path;
+}
+
 const char *agent_file_dir(void)
 {
 	const char *dir = secure_getenv("HOOKBOX_AGENT_DIR");
@@ -42,11 +49,8 @@ const char *agent_file_dir(void)
 
 	if (!dir)
 		dir = HOOKBOX_AGENT_DIR;
-	if (asprintf(&path, "%s/hookbox-agent", dir) < 0) {
-		path = NULL;
-		return NULL;
-	}
-	return access(path, R_OK) ? NULL : dir;
+	path = agent_file_path(dir);
+	return !path || access(path, R_OK) ? NULL : dir;
 }
 
 void agent_file_argv(struct strv *argv)

@@ -270,7 +270,6 @@ static void judge(struct call *call, const struct channel_result *ended)
 		result_set_message(call->result, "%s: %s", call->sandbox->plugin->name,
 				   ended->message);
 	}
-	call_end_in_channel(call, ended);
 }
 
 /* An own buffer for the caller's descriptors, as a process's streams have. */
@@ -294,12 +293,12 @@ static void fill_env(const struct call *call, struct strv *env)
 	strv_printf(env, SPAWN_MARK "=%s", call->id);
 }
 
-static void run_through(struct call *call, struct channel *channel, const struct strv *env)
+void call_run_through(struct call *call, struct channel *channel, struct channel_result *ended)
 {
+	_cleanup_strv_ struct strv env = {0};
 	const struct hookbox_call *asked = &call->asked;
-	const struct channel_request request = {
+	struct channel_request request = {
 		.argv = asked->argv,
-		.env = strv_view(env),
 		.cwd = call->cwd,
 		.stdin_data = asked->use_stdin_fd ? NULL : asked->stdin_data,
 		.stdin_size = asked->use_stdin_fd ? 0 : asked->stdin_size,
@@ -311,24 +310,28 @@ static void run_through(struct call *call, struct channel *channel, const struct
 		.grace_ms = CALL_GRACE_MS,
 		.cancel_fd = cancel_fd(asked->cancel),
 	};
-	struct channel_result ended;
 
-	channel_run(channel, &request, &ended);
-	judge(call, &ended);
+	fill_env(call, &env);
+	request.env = strv_view(&env);
+	if (env.failed)
+		*ended = (struct channel_result){.lost = true, .message = "out of memory"};
+	else
+		channel_run(channel, &request, ended);
+	judge(call, ended);
 }
 
 bool call_run_channel(struct call *call)
 {
-	_cleanup_strv_ struct strv env = {0};
 	struct channel *channel = NULL;
+	struct channel_result ended;
 	int problem;
 
 	if (!call_may_have_channel(call->sandbox))
 		return false;
-	fill_env(call, &env);
-	problem = env.failed ? CHANNEL_NO_WAY : take_channel(call, &channel);
+	problem = take_channel(call, &channel);
 	if (!problem) {
-		run_through(call, channel, &env);
+		call_run_through(call, channel, &ended);
+		call_end_in_channel(call, &ended);
 		channel_release(channel);
 		return true;
 	}

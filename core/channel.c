@@ -20,6 +20,7 @@
 #define READER_SIZE (2 * FRAME_READER_MIN)
 /* How long a CLI may take to end once its stdin is closed, and then from TERM to KILL. */
 #define CLOSE_MS 2000
+#define BROKEN_MS 200
 #define KILL_MS 1000
 #define LAST_READS 32
 /* An agent that ends of itself when it hears nothing gets no call shortly before. */
@@ -43,19 +44,32 @@ static bool process_ends(const struct process *process, int timeout_ms)
 }
 
 /* Ends it with its group, and reaps it. Its pid is ours until then. */
-static void end_process(struct process *process, int patience_ms)
+static void end_process(struct process *process, int patience_ms, struct channel_end *end)
 {
 	siginfo_t info = {0};
+	bool ended, reaped;
+	int code;
 
 	cleanup_close(&process->in);
-	if (!process_ends(process, patience_ms)) {
+	ended = process_ends(process, patience_ms);
+	if (!ended) {
 		kill(-process->pid, SIGTERM);
 		process_ends(process, KILL_MS);
 	}
 	if (!waitid(P_PIDFD, (id_t)process->pidfd, &info, WEXITED | WNOHANG | WNOWAIT))
 		kill(-process->pid, SIGKILL);
-	while (waitid(P_PIDFD, (id_t)process->pidfd, &info, WEXITED) && errno == EINTR)
-		;
+	do
+		code = waitid(P_PIDFD, (id_t)process->pidfd, &info, WEXITED);
+	while (code && errno == EINTR);
+	reaped = !code;
+	if (end)
+		*end = (struct channel_end){
+			.started = true,
+			.exited = reaped && info.si_code == CLD_EXITED,
+			.status = info.si_status,
+			.killed = !ended,
+			.group_gone = reaped && process_group_ends(process->pid),
+		};
 	process_close(process);
 }
 
@@ -309,6 +323,8 @@ int channel_open(const struct channel_start *start, struct channel **channel,
 	struct pipe_guard guard;
 	int problem;
 
+	if (start->end)
+		*start->end = (struct channel_end){0};
 	if (!opening.channel)
 		return fail(CHANNEL_NO_WAY, error, "out of memory or descriptors");
 	pipe_guard_set(&guard);
@@ -318,7 +334,7 @@ int channel_open(const struct channel_start *start, struct channel **channel,
 		if (!problem)
 			problem = greet(opening.channel, start, error);
 		if (problem)
-			end_process(&opening.channel->process, 0);
+			end_process(&opening.channel->process, 0, start->end);
 	}
 	pipe_guard_release(&guard);
 	agent_file_free(&opening.file);
@@ -341,19 +357,34 @@ struct channel *channel_hold(struct channel *channel)
 
 void channel_release(struct channel *channel)
 {
-	struct pipe_guard guard;
 	unsigned int holders;
 
 	pthread_mutex_lock(&channel->lock);
 	holders = --channel->holders;
 	pthread_mutex_unlock(&channel->lock);
-	if (holders)
-		return;
+	if (!holders)
+		channel_close(channel, CLOSE_MS, NULL);
+}
+
+void channel_close(struct channel *channel, int patience_ms, struct channel_end *end)
+{
+	struct pipe_guard guard;
+
 	pipe_guard_set(&guard);
 	/* The end of its stdin tells the agent to end. */
-	end_process(&channel->process, channel->broken ? 200 : CLOSE_MS);
+	end_process(&channel->process, channel->broken ? BROKEN_MS : patience_ms, end);
 	pipe_guard_release(&guard);
 	channel_free(channel);
+}
+
+void channel_hang_up(struct channel *channel)
+{
+	cleanup_close(&channel->process.in);
+}
+
+int channel_fd(const struct channel *channel)
+{
+	return channel->process.out[0];
 }
 
 bool channel_is_usable(struct channel *channel)

@@ -109,7 +109,7 @@ trouble hang-booted '*did not end in time*'
 trouble no-pid-file '*pid file*'
 trouble no-sshd '*nobody could log in*'
 trouble panics '*ended while it booted*'
-trouble killed '*'
+trouble killed '*machine*run it by hand*'
 config 'boot_timeout = 120s'
 echo slow >"$smol/trouble"
 call -- echo late
