@@ -672,7 +672,9 @@ static void test_the_file_is_brought(void **state)
 	struct hookbox_error error = {0};
 	struct channel *channel = NULL;
 	struct answer answer;
-	struct channel_request request = request_for(ARGV("sh", "-c", "ls -a \"$TMPDIR\""), &answer);
+	struct channel_request request =
+		request_for(ARGV("sh", "-c", "ls -a \"$TMPDIR\"; umask"), &answer);
+	mode_t mask = umask(0027);
 
 	agent_file_argv(&plan.argv);
 	add_environment(&plan);
@@ -694,8 +696,30 @@ static void test_the_file_is_brought(void **state)
 	run(channel, &request, &answer);
 	assert_false(answer.result.lost);
 	assert_null(strstr(answer.out[0].data, "hookbox-agent"));
+	assert_contains(answer.out[0].data, "0027\n");
+	umask(mask);
 	answer_free(&answer);
 	channel_release(channel);
+}
+
+/* A host that dies before it has sent the file, or sends what does not run there. */
+static void test_a_file_that_does_not_arrive(void **state)
+{
+	static const char *const sent[] = {"printf ''", "echo 100000; echo short",
+					   "echo 5; printf '\\177ELFx'"};
+	_cleanup_strv_ struct strv argv = {0};
+
+	agent_file_argv(&argv);
+	files_write_bytes("stager", argv.v[2], strlen(argv.v[2]));
+	for (size_t i = 0; i < sizeof(sent) / sizeof(*sent); i++) {
+		_cleanup_free_ char *command = NULL;
+
+		assert_true(asprintf(&command,
+				     "cd '%s' && mkdir -p t && { %s; } | TMPDIR=\"$PWD/t\" sh stager "
+				     ">said 2>&1; [ $? -ne 0 ] && grep -q 'agent here' said && "
+				     "rmdir t", files_dir, sent[i]) > 0);
+		assert_int_equal(system(command), 0);
+	}
 }
 
 int main(void)
@@ -721,6 +745,7 @@ int main(void)
 		cmocka_unit_test(test_bye_for_a_greeting),
 		cmocka_unit_test(test_half_an_answer),
 		cmocka_unit_test(test_the_file_is_brought),
+		cmocka_unit_test(test_a_file_that_does_not_arrive),
 	};
 
 	return cmocka_run_group_tests(tests, files_setup, files_teardown);
