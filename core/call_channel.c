@@ -167,6 +167,10 @@ static int take_channel(const struct call *call, struct channel **channel)
 			problem = replace_channel(sandbox, call, channel, &old);
 	}
 	pthread_mutex_unlock(&sandbox->lock);
+	if (*channel && channel_is_full(*channel)) {
+		old = take_pointer(*channel);
+		problem = CHANNEL_NO_WAY;
+	}
 	if (old)
 		channel_release(old);
 	return problem;
@@ -358,8 +362,8 @@ bool call_run_channel(struct call *call)
 	if (!call_may_have_channel(call->sandbox))
 		return false;
 	problem = run_once(call, &ended);
-	/* The channel broke before the call was on its way, and nothing was used up. */
-	if (!problem && ended.lost && !ended.sent && !ended.overdue && !call->asked.use_stdin_fd) {
+	/* The channel broke, or was full, before the call was on its way, and nothing was used up. */
+	if (!problem && ended.lost && !ended.sent && !ended.read && !ended.overdue) {
 		free(take_pointer(call->result->message));
 		problem = run_once(call, &ended);
 	}

@@ -407,6 +407,16 @@ bool channel_is_usable(struct channel *channel)
 	return usable;
 }
 
+bool channel_is_full(struct channel *channel)
+{
+	bool full;
+
+	pthread_mutex_lock(&channel->lock);
+	full = channel->n_running >= channel->agent.max_calls;
+	pthread_mutex_unlock(&channel->lock);
+	return full;
+}
+
 const struct frame_agent_hello *channel_agent(const struct channel *channel)
 {
 	return &channel->agent;

@@ -36,6 +36,7 @@ struct runner {
 	int64_t overdue_us;
 	int64_t asked_us;		/* 0: the agent was not asked for it yet */
 	bool answered;
+	bool broken;			/* the channel, when the call was over */
 };
 
 /* ---- Sending ---- */
@@ -216,6 +217,7 @@ static void read_source(struct runner *runner)
 		runner->source = -1;
 		return;
 	}
+	runner->result->read = true;
 	to = channel_reserve(channel, &channel->data, FRAME_HEADER_SIZE + (size_t)n);
 	if (!to)
 		return;
@@ -434,7 +436,7 @@ static void run(struct runner *runner)
 	struct channel *channel = runner->channel;
 	int code;
 
-	if (channel->broken)
+	if (channel->broken || channel->n_running >= channel->agent.max_calls)
 		return;
 	code = take_id(channel, &runner->call);
 	if (code) {
@@ -480,7 +482,9 @@ static void finish(struct runner *runner)
 	result->exit = runner->call.exit;
 	result->lost = !runner->call.done;
 	if (result->lost)
-		snprintf(result->message, sizeof(result->message), "%s", runner->channel->reason);
+		snprintf(result->message, sizeof(result->message), "%s",
+			 runner->broken ? runner->channel->reason
+					: "the agent runs as many calls as it can");
 	for (int i = 0; i < 2; i++)
 		relay_close(&runner->relay[i]);
 	cleanup_close(&runner->call.event_fd);
@@ -508,6 +512,7 @@ void channel_run(struct channel *channel, const struct channel_request *request,
 	pipe_guard_set(&guard);
 	pthread_mutex_lock(&channel->lock);
 	run(&runner);
+	runner.broken = channel->broken;
 	pthread_mutex_unlock(&channel->lock);
 	finish(&runner);
 	pipe_guard_release(&guard);

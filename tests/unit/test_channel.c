@@ -481,6 +481,36 @@ static void test_a_talkative_call(void **state)
 	channel_release(channel);
 }
 
+/* An agent that can run one call gets one. */
+static void test_a_full_agent(void **state)
+{
+	struct hookbox_error error = {0};
+	struct channel *channel = NULL;
+	struct answer answer;
+	struct channel_request request = request_for(ARGV("true"), &answer);
+	struct crowd slow = {.wrong = 1};
+	pthread_t thread;
+
+	if (open_script("ulimit -n 37; exec \"$1/hookbox-agent\"", agent_file_dir(), &channel,
+			&error))
+		fail_msg("%s", error.message);
+	assert_int_equal(channel_agent(channel)->max_calls, 1);
+	slow.channel = channel;
+	assert_int_equal(pthread_create(&thread, NULL, be_slow, &slow), 0);
+	while (!channel_is_full(channel))
+		usleep(1000);
+	run(channel, &request, &answer);
+	assert_true(answer.result.lost);
+	assert_false(answer.result.sent);
+	assert_contains(answer.result.message, "as many calls as it can");
+	pthread_join(thread, NULL);
+	assert_int_equal(slow.wrong, 0);
+	run(channel, &request, &answer);
+	assert_int_equal(answer.result.exit.end, FRAME_EXITED);
+	answer_free(&answer);
+	channel_release(channel);
+}
+
 /* ---- Losses ---- */
 
 static void test_the_agent_is_killed(void **state)
@@ -735,6 +765,7 @@ int main(void)
 		cmocka_unit_test(test_input_left_unread),
 		cmocka_unit_test(test_a_slow_sink),
 		cmocka_unit_test(test_no_descriptor_is_free),
+		cmocka_unit_test(test_a_full_agent),
 		cmocka_unit_test(test_an_unread_answer),
 		cmocka_unit_test(test_a_talkative_call),
 		cmocka_unit_test(test_the_agent_is_killed),
