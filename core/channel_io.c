@@ -15,6 +15,7 @@
 #define PING_US 5000000		/* a silence after which we ask, while calls run */
 #define DEAF_US 15000000	/* ... and for which we wait for an answer */
 #define SAID_MAX 4096
+#define LOOK_US 10000		/* how often a call looks that cannot be woken */
 
 /* ---- Waking ---- */
 
@@ -358,8 +359,12 @@ static void follow(struct channel *channel, struct channel_call *call, struct po
 		   nfds_t n_own, int64_t until_us)
 {
 	struct pollfd fds[1 + CHANNEL_OWN_FDS] = {{.fd = call->event_fd, .events = POLLIN}};
+	int64_t look = clock_us() + LOOK_US;
 	uint64_t count;
 
+	/* Where no descriptor is free, nobody can wake it: that is no reason to fail. */
+	if (call->event_fd < 0 && look < until_us)
+		until_us = look;
 	memcpy(fds + 1, own, n_own * sizeof(*own));
 	call->waits = true;
 	if (has_more_to_write(channel))
@@ -371,7 +376,7 @@ static void follow(struct channel *channel, struct channel_call *call, struct po
 	call->waits = false;
 	memcpy(own, fds + 1, n_own * sizeof(*own));
 	/* It may have been written to since. */
-	if (read(call->event_fd, &count, sizeof(count)) < 0)
+	if (call->event_fd >= 0 && read(call->event_fd, &count, sizeof(count)) < 0)
 		return;
 }
 
@@ -386,13 +391,7 @@ void channel_wait(struct channel *channel, struct channel_call *call, struct pol
 		lead(channel, own, n_own, until_us);
 		return;
 	}
-	if (call->event_fd < 0) {
+	if (call->event_fd < 0)
 		call->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-		if (call->event_fd < 0) {
-			channel_break(channel, "no descriptor is free to wait with; raise the limit "
-					       "of open files");
-			return;
-		}
-	}
 	follow(channel, call, own, n_own, until_us);
 }
