@@ -50,6 +50,7 @@ open_host()
 	mkdir "$dir/ends"
 	mkfifo "$dir/calls"
 	(
+		# shellcheck disable=SC3045 # every shell that is in use has it
 		ulimit -n "${2:-1024}"
 		exec env "$mark" "$top_builddir/tests/fixtures/chorus" "$dir/hookbox.ini" \
 			"${box#"$id-"}" "$top_builddir/plugins/.libs" "$dir/ends"
