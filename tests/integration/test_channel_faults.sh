@@ -367,6 +367,14 @@ call "$(echo "$forge" | tr '\n' ' ')"
 like "$end" 'exited 0 proven ?done? ;*' "another user cannot write into its agent's output"
 close_host
 
+make_box tracer --cap-add SYS_PTRACE
+open_host
+call "$(echo "$forge" | tr '\n' ' '); sleep 1000"
+like "$end" 'lost 0 * the agent broke the protocol*' "who may trace all writes into the agent's output: nothing is believed"
+next "forged frames"
+clean "forged frames"
+close_host
+
 image=$nosh
 make_box nosh
 echo 'shell = none' >>"$dir/hookbox.ini"
