@@ -15,7 +15,8 @@
 
 /*
  * Stdin of a call that has ended may wait to be written still, and a CALL goes ahead of it: an id
- * must not come back while it does. So its upper half counts calls; the agent ignores what is of none.
+ * must not come back while it does. So its upper half counts calls; the agent ignores what is of
+ * none.
  */
 #define CHANNEL_CALLS_MAX 0xffffu
 #define CHANNEL_SLOT(id) (((id) & CHANNEL_CALLS_MAX) - 1)	/* no id has a lower half of 0 */
@@ -28,6 +29,7 @@ struct channel_call {
 	uint64_t total[2];		/* of it in all */
 	uint64_t window[2];		/* what the agent may still send */
 	uint64_t credit;		/* what we may still send of stdin */
+	uint64_t batch;			/* that its CALL is written with */
 	bool reads_no_more;		/* the command closed its stdin */
 	bool done;			/* `exit` is there */
 	struct frame_exit exit;
@@ -48,6 +50,10 @@ struct channel {
 	struct buf writing;		/* whole frames, on their way */
 	struct buf control;		/* frames that go next */
 	struct buf data;		/* stdin, which goes after them */
+	bool writes_control;		/* `writing` was `control` */
+	uint64_t batch;			/* how often it was, so far */
+	uint64_t batches_sent;		/* the last of them of which a byte was written */
+	unsigned int n_pongs;		/* in `control` */
 	struct buf said;		/* the last of what the process wrote beside the frames */
 	struct channel_call **calls;	/* by CHANNEL_SLOT of their id; NULL: it is free */
 	size_t n_calls;
@@ -58,6 +64,7 @@ struct channel {
 	int64_t heard_us;
 	int64_t sent_us;
 	int64_t pinged_us;		/* 0: no answer is due */
+	bool deaf;			/* the agent reads no more; the end of what it says is the end */
 	bool broken;
 	char reason[1024];		/* why */
 };
@@ -75,15 +82,22 @@ static inline int channel_frames_out(const struct channel *channel)
 
 /* ---- Reading and writing (channel_io.c), under the lock ---- */
 
-/* The first reason counts. Wakes everybody; ends the process. */
+/* The first reason counts. Wakes everybody; the end of its stdin tells the agent to end. */
 void channel_break(struct channel *channel, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 /* Writes what can be written now. */
 void channel_flush(struct channel *channel);
 /* Reads what is there; false: the stream has ended, and the channel is broken. */
 bool channel_read(struct channel *channel);
-/* Reads what the process says of itself on stdout (0, beside a socket) or stderr (1). */
-void channel_read_words(struct channel *channel, int index);
+/* Asks the agent whether it is there. */
+void channel_ask(struct channel *channel);
+/*
+ * Reads what the process says of itself on stderr (1), or on stdout (0) beside a socket. False: it
+ * says no more there.
+ */
+bool channel_read_words(struct channel *channel, int index);
+/* Its stdout, beside a socket: when that ends, so does the channel. */
+void channel_read_carrier(struct channel *channel);
 /* Room for a frame of at most `room` bytes at the queue's end; NULL: no memory, it is broken. */
 void *channel_reserve(struct channel *channel, struct buf *queue, size_t room);
 /* So many of them were written there. */

@@ -46,7 +46,8 @@ int door_accept(struct door *door)
 {
 	int fd = accept4(door->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
-	if (fd >= 0)
+	/* Without a descriptor for it, whoever knocks sees the end. */
+	if (fd >= 0 || (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED))
 		door_close(door);
 	return fd;
 }

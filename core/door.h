@@ -21,7 +21,10 @@ struct door {
  * The name is the id and DOOR_SUFFIX, by which the next host finds one that a killed host left.
  */
 bool door_open(struct door *door, const char *dir, const char *id);
-/* The connection, non-blocking; then the door is closed. -1: nobody has come yet. */
+/*
+ * The connection, non-blocking; then the door is closed. -1: nobody has come yet, or, when the door
+ * is closed, nobody can be let in.
+ */
 int door_accept(struct door *door);
 /* Removes what there is of it. */
 void door_close(struct door *door);

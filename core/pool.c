@@ -53,8 +53,9 @@ static struct pool *pool_new(struct sandbox *sandbox, const struct config_sandbo
 	pool->max_age_us = config->pool_max_age_ms ? config->pool_max_age_ms * 1000 : CLOCK_NEVER;
 	pool->silence_ms = config->pool_max_age_ms ? config->pool_max_age_ms + SILENCE_MORE_MS : 0;
 	pool->fill_from_us = CLOCK_NEVER;
+	pool->mounted = config->socket ? POOL_SOCKET : POOL_MOUNTED;
 	pool->way = sandbox->agent_path ? POOL_THERE :
-		    sandbox->plugin->flags & SANDBOX_MOUNTS ? POOL_SOCKET : POOL_SENT;
+		    sandbox->plugin->flags & SANDBOX_MOUNTS ? pool->mounted : POOL_SENT;
 	TAILQ_INIT(&pool->waiting);
 	TAILQ_INIT(&pool->ending);
 	pthread_mutex_init(&pool->lock, NULL);

@@ -48,6 +48,7 @@ struct pool {
 	bool hopeless;			/* no agent can run in these boxes */
 	int64_t fill_from_us;
 	enum pool_way way;
+	enum pool_way mounted;		/* POOL_MOUNTED, or POOL_SOCKET where that is wanted */
 	bool way_works;
 	unsigned int failed_in_row;
 	struct pool_list waiting;	/* the oldest first */

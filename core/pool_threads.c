@@ -121,19 +121,18 @@ static enum pool_way way_after(const struct pool *pool, enum pool_way way)
 	case POOL_SOCKET:
 		return POOL_MOUNTED;
 	case POOL_MOUNTED:
-		return pool->sandbox->shell ? POOL_SENT : POOL_SOCKET;
+		return pool->sandbox->shell ? POOL_SENT : pool->mounted;
 	case POOL_SENT:
-		return mounts ? POOL_SOCKET : POOL_SENT;
+		return mounts ? pool->mounted : POOL_SENT;
 	default:
 		return way;
 	}
 }
 
+/* False: what failed is what will be done the next time. */
 static bool try_other_way(struct pool *pool, enum pool_way way)
 {
-	if (pool->way_works)
-		return false;
-	if (pool->way == way)
+	if (pool->way == way && !pool->way_works)
 		pool->way = way_after(pool, way);
 	return pool->way != way;
 }
@@ -163,6 +162,7 @@ static void take_box(struct pool *pool, enum pool_way way, struct pool_box *box)
 	pool->way_works = true;
 	pool->failed_in_row = 0;
 	pool->stats.refills++;
+	pool->stats.sockets += channel_has_socket(box->channel);
 	TAILQ_INSERT_TAIL(&pool->waiting, box, link);
 	pool->stats.waiting++;
 	if (pool->stats.waiting > pool->size)

@@ -2,6 +2,8 @@
 /* Pools over a backend whose boxes are plain processes of this machine, with the real agent. */
 #include "unit.h"
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -11,6 +13,7 @@
 #include "call.h"
 #include "cleanup.h"
 #include "clock.h"
+#include "door.h"
 #include "pool.h"
 
 #define FULL_MS 60000
@@ -21,6 +24,8 @@
 static struct {
 	_Atomic(const char *) instead;	/* a script that is run instead of the agent */
 	atomic_bool no_mounts;		/* a plan with a mount fails */
+	atomic_bool no_doors;		/* a plan with two does */
+	atomic_bool blind;		/* what is shown as the second cannot be seen */
 	atomic_uint planned;
 	char pids[64];			/* a file with the pids of all agents */
 } boxes;
@@ -28,7 +33,7 @@ static struct {
 /* A box sees the host's file at its place in the host. */
 static const char *seen_at(const struct sandbox_plan_request *request, const char *arg)
 {
-	for (size_t i = 0; i < request->mounts.n; i++)
+	for (size_t i = 0; i < request->mounts.n && !(boxes.blind && i); i++)
 		if (!strcmp(request->mounts.v[i].box_path, arg))
 			return request->mounts.v[i].host_path;
 	return arg;
@@ -37,7 +42,9 @@ static const char *seen_at(const struct sandbox_plan_request *request, const cha
 static void plan_pool(const struct sandbox_plan_request *request,
 		      const struct sandbox_plan_sink *sink)
 {
-	const char *instead = boxes.no_mounts && request->mounts.n ? "exit 127" : boxes.instead;
+	bool fails = (boxes.no_mounts && request->mounts.n) ||
+		     (boxes.no_doors && request->mounts.n > 1);
+	const char *instead = fails ? "exit 127" : boxes.instead;
 
 	boxes.planned++;
 	sink->arg(sink, "sh");
@@ -114,14 +121,14 @@ static void prepare(struct fixture *f, unsigned int size)
 		.context = {.log = &f->log, .ledger = ledger_new(), .agent_dir = agent_file_dir()},
 		.config = {
 			.name = (char *)"box", .where = (char *)"test:1", .mode = (char *)"test",
-			.shell = true, .agent = true, .pool = size,
+			.shell = true, .agent = true, .socket = true, .pool = size,
 		},
 		.lock = PTHREAD_MUTEX_INITIALIZER,
 	};
 	if (!f->context.agent_dir)
 		fail_msg("HOOKBOX_AGENT_DIR does not say where hookbox-agent is");
 	boxes.instead = NULL;
-	boxes.no_mounts = false;
+	boxes.no_mounts = boxes.no_doors = boxes.blind = false;
 	boxes.planned = 0;
 	fclose(fopen(boxes.pids, "w"));
 }
@@ -193,6 +200,20 @@ static struct pool_stats stats_of(struct fixture *f)
 
 	pool_get_stats(f->pool, &stats);
 	return stats;
+}
+
+/* No socket is left of any host that is a process of this test. */
+static size_t count_doors(struct fixture *f)
+{
+	DIR *dir = opendir(ledger_state_dir(f->context.ledger));
+	struct dirent *entry;
+	size_t n = 0, length = strlen(ledger_owner(f->context.ledger));
+
+	while ((entry = readdir(dir)))
+		n += !strncmp(entry->d_name, ledger_owner(f->context.ledger), length) &&
+		     strstr(entry->d_name, DOOR_SUFFIX);
+	closedir(dir);
+	return n;
 }
 
 /* Waits for what the pool's threads will do. */
@@ -273,6 +294,113 @@ static void test_a_timeout_leaves_nothing(void **state)
 	assert_int_equal(r->cleanup, HOOKBOX_CLEANUP_PROVEN);
 	hookbox_result_free(r);
 	assert_int_equal(stats_of(&f).hits, 1);
+	close_pool(&f);
+}
+
+/* ---- Sockets ---- */
+
+static void test_boxes_are_spoken_to_over_a_socket(void **state)
+{
+	struct fixture f;
+
+	open_pool(&f, &mounted_plugin, 2);
+	for (int i = 0; i < 3; i++)
+		call_and_fill(&f);
+	assert_int_equal(stats_of(&f).refills, 4);
+	assert_int_equal(stats_of(&f).sockets, 4);
+	assert_int_equal(count_doors(&f), 0);
+	close_pool(&f);
+}
+
+/* Answers that are large come whole, also when the agent has gone before we have read them. */
+static void test_large_answers_over_a_socket(void **state)
+{
+	struct fixture f;
+
+	open_pool(&f, &mounted_plugin, 1);
+	call_and_fill(&f);
+	for (int i = 0; i < 10; i++) {
+		struct hookbox_result *r = RUN(&f, PLAIN, "sh", "-c",
+					       "head -c 900000 /dev/zero >&2 & head -c 4000000 "
+					       "/dev/zero; wait");
+
+		assert_int_equal(r->end, HOOKBOX_EXITED);
+		assert_int_equal(r->out_size, 4000000);
+		assert_int_equal(r->err_size, 900000);
+		hookbox_result_free(r);
+		assert_true(pool_wait_full(f.pool, FULL_MS));
+	}
+	assert_int_equal(stats_of(&f).hits, 10);
+	close_pool(&f);
+}
+
+/* Where the socket does not show, cannot be shown, or is not wanted, stdio does. */
+static void test_without_a_socket(void **state)
+{
+	for (int i = 0; i < 3; i++) {
+		struct fixture f;
+
+		prepare(&f, 2);
+		boxes.blind = i == 0;
+		boxes.no_doors = i == 1;
+		f.config.socket = i != 2;
+		open_prepared(&f, &mounted_plugin);
+		call_and_fill(&f);
+		call_and_fill(&f);
+		assert_int_equal(stats_of(&f).hits, 1);
+		assert_int_equal(stats_of(&f).sockets, 0);
+		assert_int_equal(stats_of(&f).waiting, 2);
+		assert_int_equal(f.logged.size, 0);
+		assert_int_equal(count_doors(&f), 0);
+		close_pool(&f);
+	}
+}
+
+/* The process that carries the agent ends alone: a call in flight is lost, and nothing runs on. */
+static void test_the_carrier_ends(void **state)
+{
+	struct hookbox_result *r;
+	struct fixture f;
+
+	open_pool(&f, &mounted_plugin, 1);
+	boxes.instead = "echo $$ >>\"$0\"; exec 3<&0; \"$@\" <&3 3<&- >/dev/null & "
+			"echo $! >>\"$0\"; exec 3<&-; wait";
+	call_and_fill(&f);
+	assert_int_equal(stats_of(&f).sockets, 1);
+	r = RUN(&f, PLAIN, "sh", "-c", "kill -9 $(head -n 1 \"$0\"); sleep 3600", boxes.pids);
+	assert_int_equal(r->end, HOOKBOX_LOST);
+	hookbox_result_free(r);
+	boxes.instead = NULL;
+	close_pool(&f);
+}
+
+/* What a killed host left is removed by the next one's first call. */
+static void test_a_door_of_a_killed_host(void **state)
+{
+	char name[4200], id[LEDGER_CALL_ID_SIZE];
+	struct ledger *dead;
+	struct fixture f;
+	struct door door;
+	pid_t pid;
+	int to[2];
+
+	prepare(&f, 1);
+	assert_int_equal(pipe2(to, O_CLOEXEC), 0);
+	pid = fork();
+	if (!pid) {
+		dead = ledger_new();
+		ledger_new_call_id(dead, id);
+		_exit(!door_open(&door, ledger_state_dir(dead), id) ||
+		      write(to[1], door.path, strlen(door.path) + 1) < 0);
+	}
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	assert_true(read(to[0], name, sizeof(name)) > 0);
+	assert_int_equal(access(name, F_OK), 0);
+	close(to[0]);
+	close(to[1]);
+	open_prepared(&f, &mounted_plugin);
+	call_and_fill(&f);
+	assert_int_equal(access(name, F_OK), -1);
 	close_pool(&f);
 }
 
@@ -552,6 +680,11 @@ int main(void)
 		cmocka_unit_test(test_the_first_call_misses_and_the_others_hit),
 		cmocka_unit_test(test_a_hit_is_a_call_like_any_other),
 		cmocka_unit_test(test_a_timeout_leaves_nothing),
+		cmocka_unit_test(test_boxes_are_spoken_to_over_a_socket),
+		cmocka_unit_test(test_large_answers_over_a_socket),
+		cmocka_unit_test(test_without_a_socket),
+		cmocka_unit_test(test_the_carrier_ends),
+		cmocka_unit_test(test_a_door_of_a_killed_host),
 		cmocka_unit_test(test_many_threads_take_at_once),
 		cmocka_unit_test(test_a_box_that_dies_waiting_is_replaced),
 		cmocka_unit_test(test_a_box_grows_old),
