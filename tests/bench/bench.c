@@ -12,8 +12,6 @@
 #include <unistd.h>
 
 #include "bench.h"
-#include "host.h"
-#include "pool.h"
 
 #define MIB (1024 * 1024)
 
@@ -277,111 +275,6 @@ static void measure_channel(void)
 	samples_free(&samples);
 }
 
-/* ---- Pools ---- */
-
-#define POOL_SIZE 4
-#define POOL_MS 60000
-
-static struct pool *pool_of(struct hookbox *box)
-{
-	return sandbox_pool(host_sandbox(box, "bench"));
-}
-
-static void fill_pool(struct pool *pool)
-{
-	if (!pool || !pool_wait_full(pool, POOL_MS))
-		fail("the pool", "it does not become full");
-}
-
-static struct hookbox *open_pool(const char *mode, const char *settings)
-{
-	static const char *const argv[] = {"/hook", NULL};
-	char config[1024];
-	struct hookbox *box;
-
-	snprintf(config, sizeof(config), "[sandbox bench]\nmode = %s\npool = %d\n%s", mode,
-		 POOL_SIZE, settings);
-	box = open_box(config);
-	time_exec(box, "bench", argv);
-	return box;
-}
-
-/* Hits alone: each call finds a full pool that has nothing else to do. */
-static void measure_hits(const char *mode, struct hookbox *box, double f_bar)
-{
-	static const char *const argv[] = {"/hook", NULL};
-	const char *const base_argv[] = {options.hook, NULL};
-	struct samples samples = samples_new(options.runs / 10);
-	struct pool_stats before, after;
-	char name[64];
-
-	fill_pool(pool_of(box));
-	pool_get_stats(pool_of(box), &before);
-	for (size_t i = 0; i < samples.n; i++) {
-		fill_pool(pool_of(box));
-		samples.base[i] = time_floor(base_argv);
-		samples.ours[i] = time_exec(box, "bench", argv);
-	}
-	pool_get_stats(pool_of(box), &after);
-	if (after.hits - before.hits != samples.n)
-		fail(mode, "calls missed a full pool");
-	snprintf(name, sizeof(name), "%s, pool", mode);
-	print_result(name, floor_median(samples.ours, samples.n), "F",
-		     floor_median(samples.base, samples.n), f_bar);
-	/* The median is the middle one of the sorted samples. */
-	snprintf(name, sizeof(name), "%s, pool p99", mode);
-	print_result(name, samples.ours[(samples.n * 99 + 99) / 100 - 1], "F",
-		     floor_median(samples.base, samples.n), 10);
-	samples_free(&samples);
-}
-
-/* From an empty pool to a full one, for each box. */
-static double time_refill(struct hookbox *box)
-{
-	static const char *const argv[] = {"/hook", NULL};
-	struct pool_stats before, after;
-	int64_t begun;
-
-	fill_pool(pool_of(box));
-	pool_get_stats(pool_of(box), &before);
-	for (int i = 0; i < POOL_SIZE; i++)
-		time_exec(box, "bench", argv);
-	begun = floor_now_us();
-	fill_pool(pool_of(box));
-	pool_get_stats(pool_of(box), &after);
-	return (double)(floor_now_us() - begun) / (double)(after.refills - before.refills);
-}
-
-static void measure_refill(const char *mode, struct hookbox *box)
-{
-	struct samples samples = samples_new(options.runs / 100);
-	char name[64];
-
-	for (size_t i = 0; i < samples.n; i++)
-		samples.ours[i] = time_refill(box);
-	snprintf(name, sizeof(name), "%s, refill", mode);
-	print_result(name, floor_median(samples.ours, samples.n), NULL, 0, 0);
-	samples_free(&samples);
-}
-
-static void measure_pool(const char *mode, const char *settings)
-{
-	struct hookbox *box = open_pool(mode, settings);
-
-	measure_hits(mode, box, 4);
-	measure_refill(mode, box);
-	hookbox_close(box);
-}
-
-static void measure_docker_pool(void)
-{
-	char settings[512];
-
-	snprintf(settings, sizeof(settings), "image = %s\ndocker_path = %s\n", options.image,
-		 options.docker);
-	measure_pool("docker_run", settings);
-}
-
 /* The same container options as hookbox's defaults: what is compared is hookbox, not Docker. */
 static void measure_engine(void)
 {
@@ -418,7 +311,7 @@ static void measure_engine(void)
 	measure_docker("docker_exec", "container", options.container, exec_argv, options.runs / 15);
 	measure_channel();
 	measure_docker("docker_run", "image", options.image, run_argv, options.runs / 30);
-	measure_docker_pool();
+	measure_docker_pools();
 	measure_load();
 	measure_stream();
 }
@@ -496,6 +389,7 @@ static void parse_options(int argc, char **argv)
 		{"image", required_argument, NULL, 'i'},
 		{"container", required_argument, NULL, 'c'},
 		{"no-engine", required_argument, NULL, 'n'},
+		{"bwrap", no_argument, NULL, 'b'},
 		{"kubectl", required_argument, NULL, 'k'},
 		{"kubeconfig", required_argument, NULL, 'K'},
 		{"pod", required_argument, NULL, 'P'},
@@ -533,6 +427,9 @@ static void parse_options(int argc, char **argv)
 			break;
 		case 'n':
 			options.no_engine = optarg;
+			break;
+		case 'b':
+			options.bwrap = true;
 			break;
 		case 'k':
 			options.kubectl = optarg;
@@ -585,6 +482,10 @@ int main(int argc, char **argv)
 	measure_open(f);
 	measure_memory();
 	measure_engine();
+	if (options.bwrap)
+		measure_bwrap_pools();
+	else
+		print_skip("bwrap_run, pool", "no bubblewrap");
 	if (options.kubectl && options.kubeconfig && options.pod)
 		measure_kubectl();
 	else

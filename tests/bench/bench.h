@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What the parts of the benchmark share. bench.c: one call at a time. bench_load.c: many, and large.
- * bench_far.c: backends that are far away. */
+ * bench_far.c: backends that are far away. bench_pool.c: boxes that wait. */
 #ifndef BENCH_BENCH_H
 #define BENCH_BENCH_H
 
@@ -19,6 +19,7 @@ extern struct bench_options {
 	const char *no_engine;	/* why not */
 	const char *image;	/* has /hook */
 	const char *container;	/* has /hook */
+	bool bwrap;		/* bubblewrap makes sandboxes here */
 	const char *kubectl;	/* path of the CLI; NULL: no cluster */
 	const char *kubeconfig;	/* "--kubeconfig=PATH" */
 	const char *pod;	/* has /hook, and is a container of this machine */
@@ -49,6 +50,10 @@ void samples_free(struct samples *samples);
 /* One call, in microseconds, which must answer as the hook does. */
 double time_floor(const char *const *argv);
 double time_exec(struct hookbox *box, const char *sandbox, const char *const *argv);
+
+/* Calls that find a full pool, and how fast one fills. (bench_pool.c) */
+void measure_docker_pools(void);
+void measure_bwrap_pools(void);
 
 /* Calls through one channel, 1 to 256 at once, against as many processes of this machine. */
 void measure_load(void);
