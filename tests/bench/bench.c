@@ -65,7 +65,7 @@ void print_result(const char *name, double us, const char *base, double base_us,
 	fflush(stdout);
 }
 
-static void print_skip(const char *name, const char *why)
+void print_skip(const char *name, const char *why)
 {
 	if (options.json)
 		printf("%s\n  \"%s\": {\"skipped\": \"%s\"}", n_printed++ ? "," : "{", name, why);

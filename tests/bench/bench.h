@@ -35,6 +35,7 @@ extern char input[1024];	/* of the hook */
 void fail(const char *what, const char *why) __attribute__((noreturn));
 /* One result: a time, what it is compared to, and the ratio that is aimed at (0: none). */
 void print_result(const char *name, double us, const char *base, double base_us, double bar);
+void print_skip(const char *name, const char *why);
 struct hookbox *open_box(const char *config);
 
 struct samples {
