@@ -386,7 +386,7 @@ bool channel_is_usable(struct channel *channel)
 	/* Nothing comes unasked while no call runs, but the end. */
 	if (!channel->broken && !channel->n_running && poll(&fd, 1, 0) > 0)
 		channel_read(channel);
-	usable = !channel->broken && (!channel->silence_ms ||
+	usable = !channel->broken && !channel->unheard && (!channel->silence_ms ||
 				      (clock_us() - channel->sent_us) / 1000 <
 					      channel->silence_ms - SILENCE_MARGIN_MS);
 	pthread_mutex_unlock(&channel->lock);

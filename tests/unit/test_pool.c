@@ -276,6 +276,36 @@ static void test_a_timeout_leaves_nothing(void **state)
 	close_pool(&f);
 }
 
+/* Dwells where the agent is granted more; by then all that is left fits into the pipe. */
+static int take_slowly(void *data, int stream, const void *bytes, size_t n)
+{
+	size_t *taken = data;
+
+	if (*taken < 65536 && *taken + n >= 65536)
+		usleep(300000);
+	*taken += n;
+	return 0;
+}
+
+/* The agent has ended before the host has read, or wanted to grant it more. */
+static void test_an_agent_that_is_done_before_its_output_is_read(void **state)
+{
+	size_t taken = 0;
+	struct hookbox_call call = {.sink = take_slowly, .sink_data = &taken};
+	struct hookbox_result *r;
+	struct fixture f;
+
+	open_pool(&f, &mounted_plugin, 1);
+	call_and_fill(&f);
+	r = RUN(&f, call, "head", "-c", "128000", "/dev/zero");
+	if (r->end != HOOKBOX_EXITED)
+		fail_msg("%s: %s", hookbox_end_name(r->end), r->message);
+	assert_int_equal(taken, 128000);
+	hookbox_result_free(r);
+	assert_int_equal(stats_of(&f).hits, 1);
+	close_pool(&f);
+}
+
 static void *call_often(void *data)
 {
 	struct fixture *f = data;
@@ -552,6 +582,7 @@ int main(void)
 		cmocka_unit_test(test_the_first_call_misses_and_the_others_hit),
 		cmocka_unit_test(test_a_hit_is_a_call_like_any_other),
 		cmocka_unit_test(test_a_timeout_leaves_nothing),
+		cmocka_unit_test(test_an_agent_that_is_done_before_its_output_is_read),
 		cmocka_unit_test(test_many_threads_take_at_once),
 		cmocka_unit_test(test_a_box_that_dies_waiting_is_replaced),
 		cmocka_unit_test(test_a_box_grows_old),
