@@ -1,115 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* The channel: the real agent on this machine, and agents that do not keep to the protocol. */
-#include "unit.h"
+/* The channel to the real agent on this machine. */
+#include "channels.h"
 
 #include <pthread.h>
-#include <signal.h>
-#include <sys/stat.h>
+#include <sys/resource.h>
 
-#include "agent_file.h"
-#include "buf.h"
-#include "channel.h"
-#include "cleanup.h"
-#include "clock.h"
 #include "files.h"
-
-extern char **environ;
-
-/* ---- Opening ---- */
-
-static void add_environment(struct plan *plan)
-{
-	for (char **entry = environ; *entry; entry++)
-		strv_add(&plan->env, *entry);
-}
-
-static int open_plan(struct plan *plan, struct channel **channel, struct hookbox_error *error)
-{
-	const struct channel_start start = {
-		.plan = plan,
-		.agent_dir = agent_file_dir(),
-		.silence_ms = 60000,
-		.deadline_us = clock_deadline_us(20000),
-		.cancel_fd = -1,
-	};
-
-	add_environment(plan);
-	return channel_open(&start, channel, error);
-}
-
-/* The agent that was built, as a process of this machine. */
-static struct channel *open_agent(void)
-{
-	_cleanup_plan_ struct plan plan = {0};
-	struct hookbox_error error = {0};
-	struct channel *channel = NULL;
-
-	assert_non_null(agent_file_dir());
-	strv_printf(&plan.argv, "%s/hookbox-agent", agent_file_dir());
-	if (open_plan(&plan, &channel, &error))
-		fail_msg("%s", error.message);
-	return channel;
-}
-
-static int open_script(const char *script, const char *arg, struct channel **channel,
-		       struct hookbox_error *error)
-{
-	_cleanup_plan_ struct plan plan = {0};
-
-	strv_add(&plan.argv, "sh");
-	strv_add(&plan.argv, "-c");
-	strv_add(&plan.argv, script);
-	strv_add(&plan.argv, "sh");
-	strv_add(&plan.argv, arg);
-	return open_plan(&plan, channel, error);
-}
-
-/* ---- Calls ---- */
-
-struct answer {
-	struct buf out[2];
-	struct channel_result result;
-};
-
-static int keep(void *data, const char *bytes, size_t n)
-{
-	buf_add(data, bytes, n);
-	return 0;
-}
-
-static struct channel_request request_for(const char *const *argv, struct answer *answer)
-{
-	*answer = (struct answer){0};
-	return (struct channel_request){
-		.argv = argv,
-		.stdin_fd = -1,
-		.stream = {{keep, &answer->out[0], -1, NULL}, {keep, &answer->out[1], -1, NULL}},
-		.limit = {FRAME_NO_LIMIT, FRAME_NO_LIMIT},
-		.deadline_us = clock_deadline_us(60000),
-		.grace_ms = 100,
-		.cancel_fd = -1,
-	};
-}
-
-static void answer_free(struct answer *answer)
-{
-	buf_free(&answer->out[0]);
-	buf_free(&answer->out[1]);
-}
-
-static void run(struct channel *channel, const struct channel_request *request,
-		struct answer *answer)
-{
-	channel_run(channel, request, &answer->result);
-}
-
-static void assert_out(const struct answer *answer, const char *expected)
-{
-	assert_false(answer->result.lost);
-	assert_string_equal(answer->out[0].data ? answer->out[0].data : "", expected);
-}
-
-#define ARGV(...) ((const char *const[]){__VA_ARGS__, NULL})
 
 static void test_a_call(void **state)
 {
@@ -303,6 +199,46 @@ static void test_many_at_once(void **state)
 	channel_release(channel);
 }
 
+/* Half of the calls leave their input unread; it must not turn up in the others. */
+static void *leave_input(void *data)
+{
+	struct crowd *crowd = data;
+	_cleanup_free_ char *bytes = calloc(1, 400000);
+
+	for (int i = 0; i < 4 * ROUNDS; i++) {
+		bool reads = (i + crowd->number) % 2;
+		struct answer answer;
+		struct channel_request request =
+			request_for(reads ? ARGV("cat") : ARGV("true"), &answer);
+
+		request.stdin_data = reads ? "mine" : bytes;
+		request.stdin_size = reads ? 4 : 400000;
+		run(crowd->channel, &request, &answer);
+		crowd->wrong += answer.result.lost || answer.result.exit.end != FRAME_EXITED ||
+				(reads && (answer.out[0].size != 4 ||
+					   memcmp(answer.out[0].data, "mine", 4)));
+		answer_free(&answer);
+	}
+	return NULL;
+}
+
+static void test_input_left_unread(void **state)
+{
+	struct channel *channel = open_agent();
+	struct crowd crowd[THREADS];
+	pthread_t threads[THREADS];
+
+	for (int i = 0; i < THREADS; i++) {
+		crowd[i] = (struct crowd){channel, i, 0};
+		assert_int_equal(pthread_create(&threads[i], NULL, leave_input, &crowd[i]), 0);
+	}
+	for (int i = 0; i < THREADS; i++) {
+		pthread_join(threads[i], NULL);
+		assert_int_equal(crowd[i].wrong, 0);
+	}
+	channel_release(channel);
+}
+
 /* A sink that takes its time holds nobody else back. */
 static int dawdle(void *data, const char *bytes, size_t n)
 {
@@ -343,166 +279,123 @@ static void test_a_slow_sink(void **state)
 	channel_release(channel);
 }
 
-/* ---- Losses ---- */
+/* Nobody waits to be woken who has no descriptor for it. */
+static void test_no_descriptor_is_free(void **state)
+{
+	struct channel *channel = open_agent();
+	struct rlimit files, none;
+	struct crowd crowd[8];
+	pthread_t threads[8];
+	int first_fd = dup(0), fd = first_fd;
 
-static void test_the_agent_is_killed(void **state)
+	while (fd < 63)
+		assert_true((fd = dup(0)) > 0);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &files), 0);
+	none = files;
+	none.rlim_cur = (rlim_t)fd + 1;
+	for (int i = 0; i < 8; i++) {
+		crowd[i] = (struct crowd){channel, i, 0};
+		assert_int_equal(pthread_create(&threads[i], NULL, be_one, &crowd[i]), 0);
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	}
+	for (int i = 0; i < 8; i++)
+		pthread_join(threads[i], NULL);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &files), 0);
+	for (; fd >= first_fd; fd--)
+		close(fd);
+	for (int i = 0; i < 8; i++)
+		assert_int_equal(crowd[i].wrong, 0);
+	channel_release(channel);
+}
+
+/* Somebody who does not read his answer, though his command has ended, holds nobody else back. */
+static void *be_unread(void *data)
+{
+	struct crowd *crowd = data;
+	struct answer answer;
+	struct channel_request request =
+		request_for(ARGV("sh", "-c", "sleep 0.5; head -c 300000 /dev/zero"), &answer);
+
+	request.stream[0].out_fd = crowd->number;
+	request.stream[0].relay = &answer.out[0];
+	run(crowd->channel, &request, &answer);
+	crowd->wrong = answer.result.lost || answer.result.exit.end != FRAME_EXITED ||
+		       answer.result.exit.flags;
+	answer_free(&answer);
+	return NULL;
+}
+
+static void test_an_unread_answer(void **state)
 {
 	struct channel *channel = open_agent();
 	struct answer answer;
-	struct channel_request request;
-	char script[64];
+	struct channel_request request = request_for(ARGV("sh", "-c", "sleep 1; echo b"), &answer);
+	struct crowd unread = {channel, -1, 1};
+	pthread_t thread;
+	char bytes[4096];
+	size_t got = 0;
+	ssize_t n;
+	int fds[2];
 
-	snprintf(script, sizeof(script), "kill -9 %u; sleep 60", channel_agent(channel)->pid);
-	request = request_for(ARGV("sh", "-c", script), &answer);
+	assert_int_equal(pipe(fds), 0);
+	unread.number = fds[1];
+	assert_int_equal(pthread_create(&thread, NULL, be_unread, &unread), 0);
+	usleep(100000);
+	request.deadline_us = clock_deadline_us(30000);
 	run(channel, &request, &answer);
-	assert_true(answer.result.lost);
-	assert_true(answer.result.sent);
-	assert_false(channel_is_usable(channel));
-	/* The next one is not even sent. */
-	run(channel, &request, &answer);
-	assert_true(answer.result.lost);
+	assert_out(&answer, "b\n");
+	assert_int_equal(answer.result.exit.end, FRAME_EXITED);
+	for (; got < 300000; got += (size_t)n)
+		assert_true((n = read(fds[0], bytes, sizeof(bytes))) > 0);
+	pthread_join(thread, NULL);
+	assert_int_equal(unread.wrong, 0);
+	close(fds[0]);
+	close(fds[1]);
 	answer_free(&answer);
 	channel_release(channel);
 }
 
-static void assert_problem(int problem, const char *script, const char *arg, const char *sentence)
+/* A call that talks and needs no word of ours: the agent hears from us all the same. */
+static void test_a_talkative_call(void **state)
 {
-	struct hookbox_error error = {0};
-	struct channel *channel = NULL;
+	struct channel *channel = open_silent_agent(3000);
+	struct answer answer;
+	struct channel_request request =
+		request_for(ARGV("sh", "-c", "for i in 1 2 3 4 5 6 7 8 9 10 11 12; do "
+				 "echo $i; sleep 0.4; done"), &answer);
 
-	assert_int_equal(open_script(script, arg, &channel, &error), problem);
-	assert_null(channel);
-	assert_contains(error.message, sentence);
+	run(channel, &request, &answer);
+	assert_out(&answer, "1\n2\n3\n4\n5\n6\n7\n8\n9\n10\n11\n12\n");
+	answer_free(&answer);
+	channel_release(channel);
 }
 
-static void test_no_agent(void **state)
-{
-	assert_problem(CHANNEL_NO_WAY, "echo no such box >&2; exit 3", "",
-		       "ended (status 3): no such box");
-	assert_problem(CHANNEL_NO_WAY, "echo OCI runtime exec failed; exit 126", "",
-		       "OCI runtime exec failed");
-	assert_problem(CHANNEL_NO_WAY, "head -c 100000 /dev/zero; sleep 60", "", "no agent");
-	assert_problem(CHANNEL_NO_AGENT, "printf '\\036agent  Linux x86_64\\n'; cat", "",
-		       "no directory where a file can be made and executed");
-	assert_problem(CHANNEL_NO_AGENT, "printf '\\036agent here Linux pdp11\\n'; cat", "",
-		       "hookbox-agent-Linux-pdp11");
-	assert_problem(CHANNEL_NO_AGENT, "printf '\\036agent here  \\n'; cat", "", "uname");
-	assert_problem(CHANNEL_NO_AGENT, "printf '\\036agent here ../x y/z\\n'; cat", "", "uname");
-	assert_problem(CHANNEL_NO_AGENT,
-		       "printf '\\036agent here %s %s\\n' $(uname -s) $(uname -m); exit 1", "",
-		       "ended (status 1)");
-}
-
-/* ---- An agent that is played: what it says once it has heard so much ---- */
-
-static void play(const void *frames, size_t size)
-{
-	struct frame_agent_hello hello = {
-		.version = 1, .oldest = 1, .max_calls = 10, .max_block = 1 << 20,
-		.stdin_window = 65536, .name = "played", .system = "Linux", .machine = "any",
-	};
-	char greeting[FRAME_SMALL_MAX];
-	size_t n = frame_put_agent_hello(greeting, sizeof(greeting), &hello);
-
-	assert_int_not_equal(n, 0);
-	files_write_bytes("greeting", greeting, n);
-	files_write_bytes("frames", frames, size);
-}
-
-/* The host's magic, HELLO and the first byte of CALL are 33 bytes. */
-static const char player[] = "cat \"$1/greeting\"; head -c 33 >/dev/null; cat \"$1/frames\"; "
-			     "exec sleep 60";
-
-static void assert_breaks(const void *frames, size_t size, const char *sentence)
+/* An agent that can run one call gets one. */
+static void test_a_full_agent(void **state)
 {
 	struct hookbox_error error = {0};
 	struct channel *channel = NULL;
 	struct answer answer;
 	struct channel_request request = request_for(ARGV("true"), &answer);
+	struct crowd slow = {.wrong = 1};
+	pthread_t thread;
 
-	play(frames, size);
-	if (open_script(player, files_dir, &channel, &error))
+	if (open_script("ulimit -n 37; exec \"$1/hookbox-agent\"", agent_file_dir(), &channel,
+			&error))
 		fail_msg("%s", error.message);
+	assert_int_equal(channel_agent(channel)->max_calls, 1);
+	slow.channel = channel;
+	assert_int_equal(pthread_create(&thread, NULL, be_slow, &slow), 0);
+	while (!channel_is_full(channel))
+		usleep(1000);
 	run(channel, &request, &answer);
 	assert_true(answer.result.lost);
-	assert_contains(answer.result.message, sentence);
-	answer_free(&answer);
-	channel_release(channel);
-}
-
-static void test_protocol_errors(void **state)
-{
-	const struct frame_credit credit = {.stream = 0, .bytes = FRAME_WINDOW_MAX};
-	const struct frame_bye bye = {.code = FRAME_BYE_FAILED, .text = "no memory here"};
-	struct frame_exit exit = {.end = FRAME_EXITED, .cleanup = FRAME_PROVEN};
-	char bytes[FRAME_SMALL_MAX];
-
-	exit.total[0] = 5;
-	assert_breaks(bytes, frame_put_exit(bytes, sizeof(bytes), 1, &exit), "output is missing");
-	assert_breaks(bytes, frame_put_eof(bytes, sizeof(bytes), 7), "a call that there is not");
-	assert_breaks(bytes, frame_put_credit(bytes, sizeof(bytes), 1, &credit),
-		      "a credit is too large");
-	assert_breaks(bytes, frame_put_bye(bytes, sizeof(bytes), &bye), "no memory here");
-	assert_breaks("rubbish that is no frame", 24, "broke the protocol");
-}
-
-/* A truncated answer is no answer. */
-static void test_half_an_answer(void **state)
-{
-	struct frame_exit exit = {.end = FRAME_EXITED, .cleanup = FRAME_PROVEN};
-	struct hookbox_error error = {0};
-	struct channel *channel = NULL;
-	struct answer answer;
-	struct channel_request request = request_for(ARGV("true"), &answer);
-	char bytes[1000];
-	size_t n = frame_put_data(bytes, sizeof(bytes), FRAME_OUT, 1, "{\"allow\":true}", 14);
-
-	exit.total[0] = 14;
-	n += frame_put_exit(bytes + n, sizeof(bytes) - n, 1, &exit);
-	for (size_t cut = 1; cut < n; cut += 9) {
-		play(bytes, n - cut);
-		if (open_script("cat \"$1/greeting\"; head -c 33 >/dev/null; cat \"$1/frames\"",
-				files_dir, &channel, &error))
-			fail_msg("%s", error.message);
-		run(channel, &request, &answer);
-		assert_true(answer.result.lost);
-		answer_free(&answer);
-		channel_release(channel);
-		answer = (struct answer){0};
-		request = request_for(ARGV("true"), &answer);
-	}
-}
-
-/* ---- Getting in ---- */
-
-static void test_the_file_is_brought(void **state)
-{
-	_cleanup_plan_ struct plan plan = {0};
-	struct hookbox_error error = {0};
-	struct channel *channel = NULL;
-	struct answer answer;
-	struct channel_request request = request_for(ARGV("sh", "-c", "ls -a \"$TMPDIR\""), &answer);
-
-	agent_file_argv(&plan.argv);
-	add_environment(&plan);
-	strv_printf(&plan.env, "TMPDIR=%s", files_dir);
-	for (size_t i = 0; i < plan.env.n; i++)
-		if (!strncmp(plan.env.v[i], "TMPDIR=", 7)) {
-			free(plan.env.v[i]);
-			assert_true(asprintf(&plan.env.v[i], "TMPDIR=%s", files_dir) > 0);
-		}
-	{
-		const struct channel_start start = {
-			.plan = &plan, .agent_dir = agent_file_dir(), .silence_ms = 60000,
-			.deadline_us = clock_deadline_us(20000), .cancel_fd = -1,
-		};
-
-		if (channel_open(&start, &channel, &error))
-			fail_msg("%s", error.message);
-	}
+	assert_false(answer.result.sent);
+	assert_contains(answer.result.message, "as many calls as it can");
+	pthread_join(thread, NULL);
+	assert_int_equal(slow.wrong, 0);
 	run(channel, &request, &answer);
-	assert_false(answer.result.lost);
-	assert_null(strstr(answer.out[0].data, "hookbox-agent"));
+	assert_int_equal(answer.result.exit.end, FRAME_EXITED);
 	answer_free(&answer);
 	channel_release(channel);
 }
@@ -517,12 +410,12 @@ int main(void)
 		cmocka_unit_test(test_stdin_from_a_descriptor),
 		cmocka_unit_test(test_stops),
 		cmocka_unit_test(test_many_at_once),
+		cmocka_unit_test(test_input_left_unread),
 		cmocka_unit_test(test_a_slow_sink),
-		cmocka_unit_test(test_the_agent_is_killed),
-		cmocka_unit_test(test_no_agent),
-		cmocka_unit_test(test_protocol_errors),
-		cmocka_unit_test(test_half_an_answer),
-		cmocka_unit_test(test_the_file_is_brought),
+		cmocka_unit_test(test_no_descriptor_is_free),
+		cmocka_unit_test(test_a_full_agent),
+		cmocka_unit_test(test_an_unread_answer),
+		cmocka_unit_test(test_a_talkative_call),
 	};
 
 	return cmocka_run_group_tests(tests, files_setup, files_teardown);
