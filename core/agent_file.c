@@ -16,25 +16,41 @@
 
 /*
  * Finds a directory where a file can be made and executed, says what machine this is, reads a line
- * with a size, and that many bytes into the file, which it becomes. head may read more than it was
- * told, so nothing may follow the file until the agent has greeted.
+ * with a size, and that many bytes into the file, which it becomes. A directory of its own is what
+ * no other user can have put something in its way in. head may read more than it was told, so
+ * nothing may follow the file until the agent has greeted; when the host dies it reads less. Some
+ * shells run no trap when exec fails, so it is tried before. What does not become the agent leaves
+ * nothing, and the agent's commands get the umask that was found.
  */
 static const char script[] =
+	"u=$(umask)\n"
 	"umask 077\n"
-	"for d in \"${TMPDIR:-/tmp}\" /dev/shm /var/tmp /run \"$HOME\" .; do\n"
-	"f=$d/.hookbox-agent.$$\n"
-	"(set -C; : >\"$f\") 2>/dev/null || { f=; continue; }\n"
-	"printf '#!/bin/sh\\n' 2>/dev/null >\"$f\" && chmod 700 \"$f\" 2>/dev/null &&\n"
-	"\"$f\" </dev/null >/dev/null 2>&1 && break\n"
-	"rm -f \"$f\"\n"
-	"f=\n"
+	"d= f=\n"
+	"clear() { [ -z \"$d\" ] || { rm -f \"$f\"; rmdir \"$d\"; }; d= f=; }\n"
+	"trap clear EXIT\n"
+	"trap 'exit 125' HUP INT PIPE TERM\n"
+	"for p in \"${TMPDIR:-/tmp}\" /dev/shm /var/tmp /run \"$HOME\" .; do\n"
+	"mkdir \"$p/.hookbox-agent.$$\" 2>/dev/null || continue\n"
+	"d=$p/.hookbox-agent.$$\n"
+	"f=$d/hookbox-agent\n"
+	"{ printf '#!/bin/sh\\n' >\"$f\" && chmod 700 \"$f\" && \"$f\" </dev/null; } "
+	">/dev/null 2>&1 && break\n"
+	"clear\n"
 	"done\n"
 	"printf '\\036agent %s %s %s\\n' \"${f:+here}\" \"$(uname -s)\" \"$(uname -m)\"\n"
-	"IFS= read -r n || n=0\n"
-	"[ \"$f\" ] || exit 125\n"
-	"[ \"$n\" -gt 0 ] && head -c \"$n\" >\"$f\" && exec \"$f\" --remove\n"
-	"rm -f \"$f\"\n"
-	"exit 125\n";
+	"IFS= read -r n || exit 125\n"
+	"[ \"$f\" ] && [ \"$n\" -gt 0 ] && head -c \"$n\" >\"$f\" || exit 125\n"
+	"[ $(wc -c <\"$f\") -eq \"$n\" ] || exit 125\n"
+	"\"$f\" --version </dev/null >/dev/null || exit 126\n"
+	"umask \"$u\"\n"
+	"exec \"$f\" --remove\n";
+
+char *agent_file_path(const char *dir)
+{
+	char *path;
+
+	return asprintf(&path, "%s/hookbox-agent", dir) < 0 ? NULL : path;
+}
 
 const char *agent_file_dir(void)
 {
@@ -43,11 +59,8 @@ const char *agent_file_dir(void)
 
 	if (!dir)
 		dir = HOOKBOX_AGENT_DIR;
-	if (asprintf(&path, "%s/hookbox-agent", dir) < 0) {
-		path = NULL;
-		return NULL;
-	}
-	return access(path, R_OK) ? NULL : dir;
+	path = agent_file_path(dir);
+	return !path || access(path, R_OK) ? NULL : dir;
 }
 
 void agent_file_argv(struct strv *argv)

@@ -8,6 +8,8 @@
 
 /* Where agents lie: HOOKBOX_AGENT_DIR (ignored when setuid), or as built. NULL: none is there. */
 const char *agent_file_dir(void);
+/* The file for this machine's own kind in there; owned, NULL when memory ran out. */
+char *agent_file_path(const char *dir);
 /* The argv that asks, and becomes the agent. */
 void agent_file_argv(struct strv *argv);
 

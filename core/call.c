@@ -10,6 +10,7 @@
 #include "cancel.h"
 #include "cleanup.h"
 #include "clock.h"
+#include "pool.h"
 #include "prologue.h"
 #include "result.h"
 
@@ -75,6 +76,13 @@ static void add_env(struct strv *env, const char *entry)
 	}
 }
 
+void call_add_labels(const struct sandbox *sandbox, const char *id, struct strv *labels)
+{
+	strv_printf(labels, "hookbox.owner=%s", ledger_owner(sandbox->context.ledger));
+	strv_printf(labels, "hookbox.call=%s", id);
+	strv_printf(labels, "hookbox.sandbox=%s", sandbox->name);
+}
+
 static int prepare_env(struct call *call, struct hookbox_error *error)
 {
 	for (size_t i = 0; i < call->sandbox->env.n; i++)
@@ -88,9 +96,7 @@ static int prepare_env(struct call *call, struct hookbox_error *error)
 				"the variable \"%.*s\": names that begin with " PROLOGUE_PREFIX
 				" are hookbox's own; use another name",
 				(int)strcspn(call->env.v[i], "="), call->env.v[i]);
-	strv_printf(&call->labels, "hookbox.owner=%s", ledger_owner(call->sandbox->context.ledger));
-	strv_printf(&call->labels, "hookbox.call=%s", call->id);
-	strv_printf(&call->labels, "hookbox.sandbox=%s", call->sandbox->name);
+	call_add_labels(call->sandbox, call->id, &call->labels);
 	return call->env.failed || call->labels.failed ? error_no_memory(error) : 0;
 }
 
@@ -290,6 +296,9 @@ static int start_box(struct sandbox *sandbox, const struct call *call,
 		if (!sandbox->started_box_id)
 			code = -ENOMEM;
 	}
+	/* What a start that failed may have left bears our name: the next host looks for it. */
+	if (code)
+		ledger_keep(sandbox->context.ledger);
 	return code;
 }
 
@@ -339,6 +348,9 @@ static int enter_box(struct call *call, struct hookbox_error *error)
 	if (!code && new)
 		found = find_box(sandbox, call, message);
 	call->box_is_new = new && !found;
+	/* A box takes longer to start than most calls may last: their time begins when it is there. */
+	if (call->box_is_new && sandbox->started_box_id)
+		call->deadline_us = clock_deadline_us(call->timeout_ms);
 	if (!code && !found && sandbox->box_id)
 		code = note_box(sandbox, error);
 	if (!code && !found && sandbox->box_id) {
@@ -530,7 +542,7 @@ static int run_in_box(struct call *call, struct hookbox_error *error)
 		return code < 0 ? code : 0;
 	if (call->sandbox->run.run)
 		call_run_extension(call);
-	else if (!call_run_channel(call))
+	else if (!call_run_pool(call) && !call_run_channel(call))
 		run_planned(call);
 	forget_box(call);
 	return 0;
@@ -558,6 +570,8 @@ int sandbox_call(struct sandbox *sandbox, const struct hookbox_call *asked,
 				code = run_in_box(call, error);
 		}
 	}
+	if (sandbox->pool)
+		pool_call_ended(sandbox->pool);
 	if (!code)
 		code = finish_result(call, error);
 	if (!code)

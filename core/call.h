@@ -13,6 +13,8 @@
 #include "sandbox.h"
 #include "spawn.h"
 
+struct pool;
+
 struct sandbox {
 	struct sandbox_host host;	/* the table the plugin got */
 	struct sandbox_host_context context;
@@ -41,9 +43,11 @@ struct sandbox {
 	bool opening;			/* a thread is opening one */
 	int channel_problem;		/* of the last try, enum channel_problem; 0: it is open */
 	int64_t channel_retry_us;	/* when a way that failed may be tried again */
+	unsigned int channel_failures;	/* in a row */
 	char channel_reason[1024];
 	char *started_box_id;		/* of the one that we started, and will stop; NULL: none */
 	char *gone_box_id;		/* of one that did not answer; NULL: none */
+	struct pool *pool;		/* NULL: none is wanted; has a lock of its own */
 };
 
 /* One output stream of a call. */
@@ -86,6 +90,8 @@ struct call {
 
 /* Fills a request for the backend from the call. */
 struct sandbox_plan_request call_request(const struct call *call, uint32_t purpose);
+/* The labels that every box started for a call bears. */
+void call_add_labels(const struct sandbox *sandbox, const char *id, struct strv *labels);
 /* Takes the command's output: keeps it, hands it on, counts it. data is a struct call_output.
  * (call_output.c, with those that follow) */
 int call_output_take(void *data, const char *bytes, size_t n);
@@ -113,6 +119,8 @@ void call_run_extension(struct call *call);
  * was started. (call_channel.c)
  */
 bool call_run_channel(struct call *call);
+/* Runs it through an open channel and judges it; what is left of it is the caller's to end. */
+void call_run_through(struct call *call, struct channel *channel, struct channel_result *ended);
 /* May calls of this sandbox go through an agent? */
 bool call_may_have_channel(const struct sandbox *sandbox);
 /* Asks what agent answers in the box, over a channel of its own. */
@@ -123,8 +131,20 @@ void call_close_channel(struct sandbox *sandbox);
 /* As call_end(), for a call that went through the channel. (ending.c) */
 void call_end_in_channel(struct call *call, const struct channel_result *ended);
 
+/*
+ * Runs the call in a box that waits for one. False: none does, and nothing was started.
+ * (call_pool.c)
+ */
+bool call_run_pool(struct call *call);
+
 /* Ends whatever the call left and says in the result how sure that is. (ending.c) */
 void call_end(struct call *call);
+/*
+ * Ends a fresh box that an agent was started in; `process` is how its CLI ended, `seen` whether the
+ * agent had greeted. False, with a reason: something may be left, and the ledger knows.
+ */
+bool ending_box(struct sandbox *sandbox, const char *call_id, const struct channel_end *process,
+		bool seen, char reason[SANDBOX_ERROR_SIZE]);
 /*
  * Ends what a killed host left behind in the sandbox: processes of this machine, boxes that it
  * started, and calls in the box when there is but one; true when nothing is left. Sets *unlisted

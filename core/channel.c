@@ -20,7 +20,9 @@
 #define READER_SIZE (2 * FRAME_READER_MIN)
 /* How long a CLI may take to end once its stdin is closed, and then from TERM to KILL. */
 #define CLOSE_MS 2000
+#define BROKEN_MS 200
 #define KILL_MS 1000
+#define LAST_READS 32
 /* An agent that ends of itself when it hears nothing gets no call shortly before. */
 #define SILENCE_MARGIN_MS 2000
 
@@ -42,19 +44,32 @@ static bool process_ends(const struct process *process, int timeout_ms)
 }
 
 /* Ends it with its group, and reaps it. Its pid is ours until then. */
-static void end_process(struct process *process, int patience_ms)
+static void end_process(struct process *process, int patience_ms, struct channel_end *end)
 {
 	siginfo_t info = {0};
+	bool ended, reaped;
+	int code;
 
 	cleanup_close(&process->in);
-	if (!process_ends(process, patience_ms)) {
+	ended = process_ends(process, patience_ms);
+	if (!ended) {
 		kill(-process->pid, SIGTERM);
 		process_ends(process, KILL_MS);
 	}
 	if (!waitid(P_PIDFD, (id_t)process->pidfd, &info, WEXITED | WNOHANG | WNOWAIT))
 		kill(-process->pid, SIGKILL);
-	while (waitid(P_PIDFD, (id_t)process->pidfd, &info, WEXITED) && errno == EINTR)
-		;
+	do
+		code = waitid(P_PIDFD, (id_t)process->pidfd, &info, WEXITED);
+	while (code && errno == EINTR);
+	reaped = !code;
+	if (end)
+		*end = (struct channel_end){
+			.started = true,
+			.exited = reaped && info.si_code == CLD_EXITED,
+			.status = info.si_status,
+			.killed = !ended,
+			.group_gone = reaped && process_group_ends(process->pid),
+		};
 	process_close(process);
 }
 
@@ -62,15 +77,13 @@ void channel_describe_end(struct channel *channel, char *text, size_t size)
 {
 	_cleanup_buf_ struct buf words = {0};
 	siginfo_t info = {0};
-	char more[1024];
-	ssize_t n;
 
 	/* Its last words are there once it has ended. */
 	if (process_ends(&channel->process, 500))
 		waitid(P_PIDFD, (id_t)channel->process.pidfd, &info, WEXITED | WNOHANG | WNOWAIT);
-	while (channel->process.out[1] >= 0 &&
-	       (n = read(channel->process.out[1], more, sizeof(more))) > 0)
-		buf_add(&channel->said, more, (size_t)n);
+	/* Somebody may go on talking for ever: no more is read than a pipe holds. */
+	for (int i = 0; i < LAST_READS && channel->process.out[1] >= 0; i++)
+		channel_read_words(channel);
 	text_add_last_line(&words, channel->said.data ? channel->said.data : "",
 			   channel->said.size, 300);
 	if (!info.si_pid)
@@ -152,6 +165,16 @@ static int send_file(struct opening *opening, struct hookbox_error *error)
 	return 0;
 }
 
+/* An agent that cannot work there says why. */
+static int see_bye(const struct frame *frame, struct hookbox_error *error)
+{
+	struct frame_bye bye;
+
+	error_set(error, -EIO, "the agent ended before it greeted: %s",
+		  !frame_get_bye(frame, &bye) && bye.text[0] ? bye.text : "it did not say why");
+	return CHANNEL_NO_WAY;
+}
+
 static int read_greeting(struct opening *opening, bool *greeted, struct hookbox_error *error)
 {
 	struct channel *channel = opening->channel;
@@ -167,12 +190,14 @@ static int read_greeting(struct opening *opening, bool *greeted, struct hookbox_
 		return see_end(opening, error);
 	frame_reader_add(&channel->reader, (size_t)n);
 	code = frame_reader_next(&channel->reader, &frame);
-	if (code == 1)
+	if (code == 1 && frame.type == FRAME_HELLO)
 		code = frame_get_agent_hello(&frame, &channel->agent) ? : 1;
 	if (code < 0) {
 		error_set(error, -EPROTO, "what answers is no agent: %s", frame_error_text(code));
 		return opening->asked ? CHANNEL_NO_AGENT : CHANNEL_NO_WAY;
 	}
+	if (code == 1 && frame.type == FRAME_BYE)
+		return see_bye(&frame, error);
 	*greeted = code == 1;
 	return code ? 0 : see_request(opening, error);
 }
@@ -298,6 +323,8 @@ int channel_open(const struct channel_start *start, struct channel **channel,
 	struct pipe_guard guard;
 	int problem;
 
+	if (start->end)
+		*start->end = (struct channel_end){0};
 	if (!opening.channel)
 		return fail(CHANNEL_NO_WAY, error, "out of memory or descriptors");
 	pipe_guard_set(&guard);
@@ -307,7 +334,7 @@ int channel_open(const struct channel_start *start, struct channel **channel,
 		if (!problem)
 			problem = greet(opening.channel, start, error);
 		if (problem)
-			end_process(&opening.channel->process, 0);
+			end_process(&opening.channel->process, 0, start->end);
 	}
 	pipe_guard_release(&guard);
 	agent_file_free(&opening.file);
@@ -330,26 +357,43 @@ struct channel *channel_hold(struct channel *channel)
 
 void channel_release(struct channel *channel)
 {
-	struct pipe_guard guard;
 	unsigned int holders;
 
 	pthread_mutex_lock(&channel->lock);
 	holders = --channel->holders;
 	pthread_mutex_unlock(&channel->lock);
-	if (holders)
-		return;
+	if (!holders)
+		channel_close(channel, CLOSE_MS, NULL);
+}
+
+void channel_close(struct channel *channel, int patience_ms, struct channel_end *end)
+{
+	struct pipe_guard guard;
+
 	pipe_guard_set(&guard);
 	/* The end of its stdin tells the agent to end. */
-	end_process(&channel->process, channel->broken ? 200 : CLOSE_MS);
+	end_process(&channel->process, channel->broken ? BROKEN_MS : patience_ms, end);
 	pipe_guard_release(&guard);
 	channel_free(channel);
+}
+
+void channel_hang_up(struct channel *channel)
+{
+	cleanup_close(&channel->process.in);
+}
+
+int channel_fd(const struct channel *channel)
+{
+	return channel->process.out[0];
 }
 
 bool channel_is_usable(struct channel *channel)
 {
 	struct pollfd fd = {.events = POLLIN};
+	struct pipe_guard guard;
 	bool usable;
 
+	pipe_guard_set(&guard);
 	pthread_mutex_lock(&channel->lock);
 	fd.fd = channel->process.out[0];
 	/* Nothing comes unasked while no call runs, but the end. */
@@ -359,7 +403,18 @@ bool channel_is_usable(struct channel *channel)
 				      (clock_us() - channel->sent_us) / 1000 <
 					      channel->silence_ms - SILENCE_MARGIN_MS);
 	pthread_mutex_unlock(&channel->lock);
+	pipe_guard_release(&guard);
 	return usable;
+}
+
+bool channel_is_full(struct channel *channel)
+{
+	bool full;
+
+	pthread_mutex_lock(&channel->lock);
+	full = channel->n_running >= channel->agent.max_calls;
+	pthread_mutex_unlock(&channel->lock);
+	return full;
 }
 
 const struct frame_agent_hello *channel_agent(const struct channel *channel)

@@ -17,6 +17,15 @@ struct channel;
 
 /* ---- Opening ---- */
 
+/* How the planned process ended. */
+struct channel_end {
+	bool started;			/* there was one */
+	bool exited;			/* with `status` */
+	int status;
+	bool killed;			/* we sent it a signal */
+	bool group_gone;		/* no process of its group is left */
+};
+
 struct channel_start {
 	const struct plan *plan;	/* what becomes the agent, or lets it in */
 	const char *agent_dir;		/* where agents lie that a box may ask for */
@@ -24,6 +33,7 @@ struct channel_start {
 	int64_t silence_ms;		/* the agent ends when it hears nothing for so long; 0: never */
 	int64_t deadline_us;
 	int cancel_fd;			/* -1: none */
+	struct channel_end *end;	/* filled when there is no channel; may be NULL */
 };
 
 /* Why there is no channel. */
@@ -41,8 +51,19 @@ int channel_open(const struct channel_start *start, struct channel **channel,
 struct channel *channel_hold(struct channel *channel);
 /* [any, blocking] The last one closes it: all that the agent started ends, and the CLI is reaped. */
 void channel_release(struct channel *channel);
+/*
+ * [any, blocking] The same for the only holder: gives the process so long to end by itself, and says
+ * how it did.
+ */
+void channel_close(struct channel *channel, int patience_ms, struct channel_end *end);
+/* [any] Tells the agent to end, before the only holder closes the channel: many end side by side. */
+void channel_hang_up(struct channel *channel);
+/* [any] Readable when something has come that nobody reads while no call runs, such as its end. */
+int channel_fd(const struct channel *channel);
 /* [any] May the next call go through it? Not when it is broken, nor when the agent may end soon. */
 bool channel_is_usable(struct channel *channel);
+/* [any] Does the agent run as many calls as it can? */
+bool channel_is_full(struct channel *channel);
 /* [any] What the agent said of itself. Lent. */
 const struct frame_agent_hello *channel_agent(const struct channel *channel);
 
@@ -67,7 +88,9 @@ struct channel_result {
 	struct frame_exit exit;		/* when not `lost` */
 	bool lost;			/* the channel broke under it ... */
 	bool overdue;			/* ... because the agent did not end it in time */
+	enum frame_end stopping;	/* then: what KILL said; 0: it was not sent */
 	bool sent;			/* it may have been started */
+	bool read;			/* something of stdin_fd is gone */
 	char message[1024];		/* of a loss: one sentence */
 };
 

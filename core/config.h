@@ -72,6 +72,9 @@ struct config_hook {
 	char *sandbox;		/* name of a [sandbox], or "direct" */
 };
 
+/* How many boxes a pool may hold. */
+#define CONFIG_POOL_MAX 256
+
 struct config_sandbox {
 	char *name;
 	char *where;		/* "FILE:LINE" */
@@ -86,6 +89,8 @@ struct config_sandbox {
 	bool agent;		/* agent = auto (default) or PATH; not off */
 	char *agent_path;	/* where it lies in the box, or NULL */
 	int64_t agent_idle_ms;	/* default 5 minutes */
+	unsigned int pool;	/* fresh boxes that wait for calls; default 0 */
+	int64_t pool_max_age_ms; /* how long one may wait; 0: without end; default 10 minutes */
 	/* The backend's own keys: an owned array whose strings are lent from config.ini. A key
 	 * "MODE.key" counts, as "key", when MODE is this sandbox's mode and is left out otherwise, so
 	 * that a mode can be swapped in one line. */

@@ -9,6 +9,7 @@
 #include "plugin.h"
 
 #define AGENT_IDLE_MS (5 * 60 * 1000)
+#define POOL_MAX_AGE_MS (10 * 60 * 1000)
 
 static int set_env(const struct key_place *place, void *settings)
 {
@@ -77,10 +78,38 @@ static int set_agent_idle(const struct key_place *place, void *settings)
 	return key_time(place, 10000, 86400000, &((struct config_sandbox *)settings)->agent_idle_ms);
 }
 
+static int set_pool(const struct key_place *place, void *settings)
+{
+	const char *text = NULL;
+	uint64_t number;
+	int code = key_scalar(place, &text);
+
+	if (code)
+		return code;
+	if (param_parse_uint(text, &number) || number > CONFIG_POOL_MAX)
+		return key_error(place, "\"%s\" is no number of waiting boxes; write 0 to %d", text,
+				 CONFIG_POOL_MAX);
+	((struct config_sandbox *)settings)->pool = (unsigned int)number;
+	return 0;
+}
+
+static int set_pool_max_age(const struct key_place *place, void *settings)
+{
+	struct config_sandbox *sandbox = settings;
+	int code = key_time(place, 0, 86400000, &sandbox->pool_max_age_ms);
+
+	if (!code && sandbox->pool_max_age_ms && sandbox->pool_max_age_ms < 1000)
+		return key_error(place, "a box needs longer than that to be made; write 1s or more, "
+				 "or 0 for no limit");
+	return code;
+}
+
 static const struct key_setter setters[] = {
 	{"agent", set_agent},
 	{"agent_idle", set_agent_idle},
 	{"env", set_env},
+	{"pool", set_pool},
+	{"pool_max_age", set_pool_max_age},
 	{"workdir", set_workdir},
 	{"shell", set_shell},
 	{"timeout_ms", set_timeout},
@@ -198,6 +227,7 @@ int config_read_sandbox(const struct ini_section *section, struct config_sandbox
 				 section->where, section->name ? section->name : "");
 	sandbox->shell = sandbox->agent = true;
 	sandbox->agent_idle_ms = AGENT_IDLE_MS;
+	sandbox->pool_max_age_ms = POOL_MAX_AGE_MS;
 	sandbox->name = strdup(section->name);
 	sandbox->where = strdup(section->where);
 	if (section->dir)

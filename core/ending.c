@@ -64,22 +64,34 @@ struct step_result {
 	char reason[SANDBOX_ERROR_SIZE];
 };
 
-static void take_step(const struct call *call, enum sandbox_end_step step,
+/* What is ended: a call of this sandbox, in a box. */
+struct target {
+	struct sandbox *sandbox;
+	const char *call_id;
+	const char *box_id;
+};
+
+static struct target target_of(const struct call *call)
+{
+	return (struct target){call->sandbox, call->id, call->box_id};
+}
+
+static void take_step(const struct target *target, enum sandbox_end_step step,
 		      struct step_result *result)
 {
 	const struct sandbox_end_request request = {
 		.size = sizeof(request),
 		.step = step,
-		.call_id = call->id,
-		.box_id = call->box_id,
-		.state_dir = ledger_state_dir(call->sandbox->context.ledger),
+		.call_id = target->call_id,
+		.box_id = target->box_id,
+		.state_dir = ledger_state_dir(target->sandbox->context.ledger),
 	};
 	_cleanup_plan_ struct plan plan = {0};
 	struct spawn_capture capture = {0};
 	struct hookbox_error error = {0};
 
 	*result = (struct step_result){0};
-	if (plan_make_end(call->sandbox->plugin, call->sandbox->instance, &request, &plan,
+	if (plan_make_end(target->sandbox->plugin, target->sandbox->instance, &request, &plan,
 			  &error)) {
 		snprintf(result->reason, sizeof(result->reason), "%s", error.message);
 		return;
@@ -97,27 +109,28 @@ static void take_step(const struct call *call, enum sandbox_end_step step,
  * A CLI that was ended before the command's start was seen may have told its engine to make a box
  * that is not there yet: then an empty look proves nothing until some time has passed.
  */
-static enum outcome end_box(struct call *call, bool may_come_late)
+static enum outcome end_box(const struct target *target, bool may_come_late,
+			    char reason[SANDBOX_ERROR_SIZE])
 {
 	int64_t late = clock_deadline_us(LATE_BOX_MS);
 	int64_t give_up = clock_deadline_us(STEP_MS);
 	struct step_result check;
 
 	for (;;) {
-		take_step(call, SANDBOX_END_CHECK, &check);
+		take_step(target, SANDBOX_END_CHECK, &check);
 		if (!check.ran || check.status) {
-			result_set_cleanup_reason(call->result, "%s", check.reason);
+			snprintf(reason, SANDBOX_ERROR_SIZE, "%s", check.reason);
 			return MAY_BE_LEFT;
 		}
 		if (check.printed) {
 			struct step_result kill;
 
 			if (clock_us() > give_up) {
-				result_set_cleanup_reason(
-					call->result, "what the call started could not be ended");
+				snprintf(reason, SANDBOX_ERROR_SIZE,
+					 "what the call started could not be ended");
 				return MAY_BE_LEFT;
 			}
-			take_step(call, SANDBOX_END_KILL, &kill);
+			take_step(target, SANDBOX_END_KILL, &kill);
 			may_come_late = false;
 			/* An engine that is removing it already says so, and needs its time. */
 			if (!kill.ran || kill.status)
@@ -130,10 +143,21 @@ static enum outcome end_box(struct call *call, bool may_come_late)
 			break;
 		pause_ms(100);
 	}
-	result_set_cleanup_reason(call->result,
-				  "the command had to be ended before its box was seen; "
-				  "should the box still come up, the next hookbox removes it");
+	snprintf(reason, SANDBOX_ERROR_SIZE,
+		 "the command had to be ended before its box was seen; should the box still come up, "
+		 "the next hookbox removes it");
 	return MAY_BE_LEFT;
+}
+
+static enum outcome end_box_of(struct call *call, bool may_come_late)
+{
+	const struct target target = target_of(call);
+	char reason[SANDBOX_ERROR_SIZE] = "";
+	enum outcome outcome = end_box(&target, may_come_late, reason);
+
+	if (outcome != GONE)
+		result_set_cleanup_reason(call->result, "%s", reason);
+	return outcome;
 }
 
 /* ---- Boxes that stay: the sweep script ---- */
@@ -245,7 +269,7 @@ static void end_fresh(struct call *call)
 	if (seen_off || (plugin->flags & SANDBOX_ENDS_WITH_PROCESS && call->spawn.group_gone)) {
 		call->result->cleanup = HOOKBOX_CLEANUP_PROVEN;
 	} else if (plugin->plan_end) {
-		set_cleanup(call, end_box(call, call->spawn.killed && !box_was_seen(call)),
+		set_cleanup(call, end_box_of(call, call->spawn.killed && !box_was_seen(call)),
 			    HOOKBOX_CLEANUP_PROVEN);
 	} else {
 		result_set_cleanup_reason(call->result, "the backend has no way to end its boxes");
@@ -263,7 +287,7 @@ static void end_kept(struct call *call)
 	} else if (call->scripted) {
 		set_cleanup(call, sweep_call(call), HOOKBOX_CLEANUP_SWEPT);
 	} else if (plugin->plan_end) {
-		set_cleanup(call, end_box(call, false), HOOKBOX_CLEANUP_SWEPT);
+		set_cleanup(call, end_box_of(call, false), HOOKBOX_CLEANUP_SWEPT);
 	} else {
 		result_set_cleanup_reason(call->result,
 					  "the box has no shell to look for leftovers with");
@@ -311,16 +335,51 @@ void call_end(struct call *call)
 
 void call_end_in_channel(struct call *call, const struct channel_result *ended)
 {
-	if (ended->lost && !ended->sent)
+	if (ended->lost && !ended->sent) {
 		call->result->cleanup = HOOKBOX_CLEANUP_PROVEN;
-	else if (!ended->lost && ended->exit.cleanup == FRAME_PROVEN)
+	} else if (!ended->lost && ended->exit.cleanup == FRAME_PROVEN) {
 		call->result->cleanup = HOOKBOX_CLEANUP_PROVEN;
-	else if (!ended->lost && ended->exit.cleanup == FRAME_SWEPT)
+	} else if (!ended->lost && ended->exit.cleanup == FRAME_SWEPT) {
 		call->result->cleanup = HOOKBOX_CLEANUP_SWEPT;
-	else if (call->sandbox->shell)
+	} else if (call->sandbox->shell) {
 		set_cleanup(call, sweep_call(call), HOOKBOX_CLEANUP_SWEPT);
-	else
+	} else {
+		result_set_cleanup_reason(call->result, "the agent did not say that all of it ended, "
+						       "and the box may not be searched by a shell");
 		set_cleanup(call, MAY_BE_LEFT, HOOKBOX_CLEANUP_UNKNOWN);
+	}
+}
+
+/* ---- A box that was started for an agent ---- */
+
+static enum outcome end_agent_box(struct sandbox *sandbox, const char *call_id,
+				  const struct channel_end *process, bool seen,
+				  char reason[SANDBOX_ERROR_SIZE])
+{
+	const struct sandbox_plugin_v1 *plugin = sandbox->plugin;
+	const struct target target = {sandbox, call_id, NULL};
+
+	if (!process->group_gone) {
+		snprintf(reason, SANDBOX_ERROR_SIZE, "the box's process group could not be ended");
+		return MAY_BE_LEFT;
+	}
+	/* The CLI reports its box's end, which is the agent's, as 0. */
+	if ((seen && process->exited && !process->status && !process->killed) ||
+	    plugin->flags & SANDBOX_ENDS_WITH_PROCESS)
+		return GONE;
+	if (plugin->plan_end)
+		return end_box(&target, process->killed && !seen, reason);
+	snprintf(reason, SANDBOX_ERROR_SIZE, "the backend has no way to end its boxes");
+	return MAY_BE_LEFT;
+}
+
+bool ending_box(struct sandbox *sandbox, const char *call_id, const struct channel_end *process,
+		bool seen, char reason[SANDBOX_ERROR_SIZE])
+{
+	if (!process->started || end_agent_box(sandbox, call_id, process, seen, reason) == GONE)
+		return true;
+	ledger_keep(sandbox->context.ledger);
+	return false;
 }
 
 /* ---- What a killed host left ---- */

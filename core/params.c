@@ -23,8 +23,8 @@ static const struct {
 	{"stderr_limit"},
 	{"agent"},
 	{"agent_idle"},
-	{"pool", true},
-	{"pool_max_age", true},
+	{"pool"},
+	{"pool_max_age"},
 	{"multiplex", true},
 	{"network_keeper", true},
 };

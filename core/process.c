@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cleanup.h"
@@ -338,6 +339,21 @@ int process_start(const struct spawn_request *request, struct process *process,
 	if (code)
 		process_close(process);
 	return code;
+}
+
+bool process_group_ends(pid_t group)
+{
+	const struct timespec pause = {.tv_nsec = 1000000};
+	bool gone = false;
+
+	for (int i = 0; i < 2000 && !gone; i++) {
+		if (i)
+			nanosleep(&pause, NULL);
+		/* Zombies that nobody reaps do not count. */
+		gone = (kill(-group, 0) && errno == ESRCH) ||
+		       (i % 10 == 9 && !process_group_runs(group));
+	}
+	return gone;
 }
 
 void process_close(struct process *process)

@@ -393,22 +393,6 @@ static bool finished(struct pump *pump)
 	return true;
 }
 
-/* Waits until the killed rest of the group has gone; zombies that nobody reaps do not count. */
-static void settle_group(struct pump *pump)
-{
-	const struct timespec pause = {.tv_nsec = 1000000};
-	struct spawn_result *result = pump->result;
-
-	if (result->end == SPAWN_LOST)
-		return;
-	for (int i = 0; i < 2000 && !result->group_gone; i++) {
-		if (i)
-			nanosleep(&pause, NULL);
-		result->group_gone = (kill(-pump->process->pid, 0) && errno == ESRCH) ||
-				     (i % 10 == 9 && !process_group_runs(pump->process->pid));
-	}
-}
-
 static void pump_init(struct pump *pump, const struct spawn_request *request,
 		      struct process *process, struct spawn_result *result)
 {
@@ -434,7 +418,8 @@ void pump_run(const struct spawn_request *request, struct process *process,
 	feed_input(&pump);
 	while (!finished(&pump))
 		turn(&pump);
-	settle_group(&pump);
+	if (result->end != SPAWN_LOST)
+		result->group_gone = process_group_ends(process->pid);
 	if (pump.stopping && result->end != SPAWN_LOST)
 		result->end = pump.stopping;
 	for (int i = 0; i < 2; i++)

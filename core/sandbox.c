@@ -8,6 +8,7 @@
 
 #include "call.h"
 #include "cleanup.h"
+#include "pool.h"
 #include "prologue.h"
 #include "spawn.h"
 
@@ -157,7 +158,8 @@ static int copy_settings(struct sandbox *sandbox, const struct config_sandbox *c
 		sandbox->agent_path = strdup(config->agent_path);
 	strv_printf(&sandbox->labels, "hookbox.owner=%s", ledger_owner(sandbox->context.ledger));
 	strv_printf(&sandbox->labels, "hookbox.sandbox=%s", config->name);
-	if (!sandbox->name || sandbox->env.failed || sandbox->labels.failed || (config->workdir && !sandbox->workdir) ||
+	if (!sandbox->name || sandbox->env.failed || sandbox->labels.failed ||
+	    (config->workdir && !sandbox->workdir) ||
 	    (config->agent_path && !sandbox->agent_path))
 		return error_no_memory(error);
 	sandbox->shell = config->shell && (sandbox->plugin->flags & SANDBOX_SHELL);
@@ -231,6 +233,11 @@ int sandbox_open(const struct config_sandbox *config, const struct sandbox_plugi
 		sandbox_free(sandbox);
 		return code;
 	}
+	code = pool_open(sandbox, config, &sandbox->pool, error);
+	if (code) {
+		sandbox_close(sandbox);
+		return code;
+	}
 	*result = sandbox;
 	return 0;
 }
@@ -261,6 +268,7 @@ void sandbox_stop_box(struct sandbox *sandbox)
 
 void sandbox_close(struct sandbox *sandbox)
 {
+	pool_close(sandbox->pool);
 	call_close_channel(sandbox);
 	sandbox_stop_box(sandbox);
 	if (sandbox->plugin->close)

@@ -307,14 +307,16 @@ static void add_files(const struct bwrap_run *run, const struct sandbox_plan_req
 }
 
 /*
- * The host's own scripts wait for the command and for orphans: their sh can be the box's process 1,
- * and bwrap's monitor then outlives the whole box and reaps it. With an init of its own, bwrap
- * leaves that behind for the machine's process 1 to reap, whenever it does.
+ * The host's own scripts wait for the command and for orphans, and so does its agent: they can be
+ * the box's process 1, and bwrap's monitor then outlives the whole box and reaps it. With an init
+ * of its own, bwrap leaves that behind for the machine's process 1 to reap, whenever it does.
  */
 static bool can_be_init(const struct sandbox_plan_request *request)
 {
 	const char *const *argv = request->argv;
 
+	if (request->purpose == SANDBOX_PURPOSE_POOL)
+		return true;
 	return request->purpose == SANDBOX_PURPOSE_CALL && !strcmp(argv[0], "sh") && argv[1] &&
 	       !strcmp(argv[1], "-c") && argv[2] && argv[3] && !strcmp(argv[3], "hookbox");
 }

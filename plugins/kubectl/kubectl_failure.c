@@ -51,7 +51,8 @@ static void load(struct said *said, const char *bytes, size_t size)
 		bytes += size - TEXT_SIZE;
 		size = TEXT_SIZE;
 	}
-	memcpy(said->text, bytes, size);
+	if (size)
+		memcpy(said->text, bytes, size);
 	for (size_t i = 0; i < size; i++)
 		if (!said->text[i])
 			said->text[i] = ' ';

@@ -2,7 +2,8 @@
 /*
  * Telling ssh's failures from the command's. ssh exits with the command's own status, and with 255
  * when it failed itself, and then it says why: it is told to. So 255 with nothing said is the
- * command's own. ssh ends its lines with "\r\n", which tells its words from most commands'. What a signal ends is 128 + N, of the shell that smolbsd_plan() leaves there.
+ * command's own. ssh ends its lines with "\r\n", which tells its words from most commands'. What a
+ * signal ends is 128 + N, of the shell that smolbsd_plan() leaves there.
  */
 #include "smolbsd.h"
 

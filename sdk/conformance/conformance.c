@@ -8,6 +8,7 @@
 
 #include "host.h"
 #include "kit.h"
+#include "pool.h"
 #include "plugin.h"
 
 /* ---- Checks of the backend itself ---- */
@@ -59,6 +60,8 @@ static const struct kit_check file_checks[] = {
 
 /* A command has started after ten times what a whole call takes, and after this at least. */
 #define MIN_PATIENCE_MS 500
+/* What a pool may take to be as it was: its boxes hold descriptors. */
+#define POOL_MS 60000
 
 static int count_descriptors(void)
 {
@@ -146,17 +149,19 @@ static void check_descriptors_left(struct kit *kit, int before)
 	report(kit, "no descriptor stays open");
 }
 
-static void run_all(struct kit *kit)
+static void run_all(struct kit *kit, struct pool *pool)
 {
 	int before;
 
 	run_checks(kit, sight_checks);
+	pool_wait_full(pool, POOL_MS);
 	before = count_descriptors();
 	run_checks(kit, kit_stream_checks);
 	run_checks(kit, kit_input_checks);
 	run_checks(kit, kit_end_checks);
 	run_checks(kit, kit_leftover_checks);
 	run_checks(kit, left_checks);
+	pool_wait_full(pool, POOL_MS);
 	check_descriptors_left(kit, before);
 }
 
@@ -180,7 +185,7 @@ int conformance_run(struct hookbox *box, const char *sandbox,
 		run_checks(&kit, file_checks);
 	run_checks(&kit, first_checks);
 	if (!kit.failed)
-		run_all(&kit);
+		run_all(&kit, sandbox_pool(checked));
 	else
 		fprintf(options->out, "%sno command runs, so nothing else was checked\n",
 			options->tap ? "# " : "");

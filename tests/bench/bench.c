@@ -11,31 +11,22 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "floor.h"
-#include "hookbox.h"
+#include "bench.h"
+#include "host.h"
+#include "pool.h"
 
 #define MIB (1024 * 1024)
 
-static const char *const environment[] = {"PATH=/usr/local/bin:/usr/bin:/bin", NULL};
+const char *const environment[] = {"PATH=/usr/local/bin:/usr/bin:/bin", NULL};
 
-static struct {
-	int runs;
-	bool json;
-	bool endless; /* be the child whose memory is measured */
-	const char *hook; /* the static hook on this machine */
-	const char *plugin_dir;
-	const char *docker; /* path of the CLI; NULL: no engine */
-	const char *no_engine; /* why not */
-	const char *image; /* has /hook */
-	const char *container; /* has /hook */
-} options = {
+struct bench_options options = {
 	.runs = 1000,
 	.hook = "tests/bench/hook",
 	.plugin_dir = "plugins/.libs",
 	.no_engine = "no image and container were given",
 };
 
-static void __attribute__((noreturn)) fail(const char *what, const char *why)
+void fail(const char *what, const char *why)
 {
 	fprintf(stderr, "bench: %s: %s\n", what, why);
 	exit(1);
@@ -54,7 +45,7 @@ static void print_us(double us)
 }
 
 /* One result: a time, what it is compared to, and the ratio that is aimed at (0: none). */
-static void print_result(const char *name, double us, const char *base, double base_us, double bar)
+void print_result(const char *name, double us, const char *base, double base_us, double bar)
 {
 	if (options.json) {
 		printf("%s\n  \"%s\": {\"us\": %.1f", n_printed++ ? "," : "{", name, us);
@@ -98,9 +89,9 @@ static void print_memory(long peak_kb, long growth_kb, long limit_kb)
 
 /* ---- One call, either way ---- */
 
-static char input[1024];
+char input[1024];
 
-static double time_floor(const char *const *argv)
+double time_floor(const char *const *argv)
 {
 	static struct floor_output output;
 	int64_t begun = floor_now_us();
@@ -114,7 +105,7 @@ static double time_floor(const char *const *argv)
 	return us;
 }
 
-static double time_exec(struct hookbox *box, const char *sandbox, const char *const *argv)
+double time_exec(struct hookbox *box, const char *sandbox, const char *const *argv)
 {
 	const struct hookbox_call call = {
 		.size = sizeof(call),
@@ -136,7 +127,7 @@ static double time_exec(struct hookbox *box, const char *sandbox, const char *co
 	return us;
 }
 
-static struct hookbox *open_box(const char *config)
+struct hookbox *open_box(const char *config)
 {
 	const char *const dirs[] = {options.plugin_dir, NULL};
 	struct hookbox_options asked = {
@@ -152,13 +143,7 @@ static struct hookbox *open_box(const char *config)
 	return box;
 }
 
-struct samples {
-	double *base;
-	double *ours;
-	size_t n;
-};
-
-static struct samples samples_new(int n)
+struct samples samples_new(int n)
 {
 	struct samples samples = {.n = n < 3 ? 3 : (size_t)n};
 
@@ -169,7 +154,7 @@ static struct samples samples_new(int n)
 	return samples;
 }
 
-static void samples_free(struct samples *samples)
+void samples_free(struct samples *samples)
 {
 	free(samples->base);
 	free(samples->ours);
@@ -292,6 +277,111 @@ static void measure_channel(void)
 	samples_free(&samples);
 }
 
+/* ---- Pools ---- */
+
+#define POOL_SIZE 4
+#define POOL_MS 60000
+
+static struct pool *pool_of(struct hookbox *box)
+{
+	return sandbox_pool(host_sandbox(box, "bench"));
+}
+
+static void fill_pool(struct pool *pool)
+{
+	if (!pool || !pool_wait_full(pool, POOL_MS))
+		fail("the pool", "it does not become full");
+}
+
+static struct hookbox *open_pool(const char *mode, const char *settings)
+{
+	static const char *const argv[] = {"/hook", NULL};
+	char config[1024];
+	struct hookbox *box;
+
+	snprintf(config, sizeof(config), "[sandbox bench]\nmode = %s\npool = %d\n%s", mode,
+		 POOL_SIZE, settings);
+	box = open_box(config);
+	time_exec(box, "bench", argv);
+	return box;
+}
+
+/* Hits alone: each call finds a full pool that has nothing else to do. */
+static void measure_hits(const char *mode, struct hookbox *box, double f_bar)
+{
+	static const char *const argv[] = {"/hook", NULL};
+	const char *const base_argv[] = {options.hook, NULL};
+	struct samples samples = samples_new(options.runs / 10);
+	struct pool_stats before, after;
+	char name[64];
+
+	fill_pool(pool_of(box));
+	pool_get_stats(pool_of(box), &before);
+	for (size_t i = 0; i < samples.n; i++) {
+		fill_pool(pool_of(box));
+		samples.base[i] = time_floor(base_argv);
+		samples.ours[i] = time_exec(box, "bench", argv);
+	}
+	pool_get_stats(pool_of(box), &after);
+	if (after.hits - before.hits != samples.n)
+		fail(mode, "calls missed a full pool");
+	snprintf(name, sizeof(name), "%s, pool", mode);
+	print_result(name, floor_median(samples.ours, samples.n), "F",
+		     floor_median(samples.base, samples.n), f_bar);
+	/* The median is the middle one of the sorted samples. */
+	snprintf(name, sizeof(name), "%s, pool p99", mode);
+	print_result(name, samples.ours[(samples.n * 99 + 99) / 100 - 1], "F",
+		     floor_median(samples.base, samples.n), 10);
+	samples_free(&samples);
+}
+
+/* From an empty pool to a full one, for each box. */
+static double time_refill(struct hookbox *box)
+{
+	static const char *const argv[] = {"/hook", NULL};
+	struct pool_stats before, after;
+	int64_t begun;
+
+	fill_pool(pool_of(box));
+	pool_get_stats(pool_of(box), &before);
+	for (int i = 0; i < POOL_SIZE; i++)
+		time_exec(box, "bench", argv);
+	begun = floor_now_us();
+	fill_pool(pool_of(box));
+	pool_get_stats(pool_of(box), &after);
+	return (double)(floor_now_us() - begun) / (double)(after.refills - before.refills);
+}
+
+static void measure_refill(const char *mode, struct hookbox *box)
+{
+	struct samples samples = samples_new(options.runs / 100);
+	char name[64];
+
+	for (size_t i = 0; i < samples.n; i++)
+		samples.ours[i] = time_refill(box);
+	snprintf(name, sizeof(name), "%s, refill", mode);
+	print_result(name, floor_median(samples.ours, samples.n), NULL, 0, 0);
+	samples_free(&samples);
+}
+
+static void measure_pool(const char *mode, const char *settings)
+{
+	struct hookbox *box = open_pool(mode, settings);
+
+	measure_hits(mode, box, 4);
+	measure_refill(mode, box);
+	hookbox_close(box);
+}
+
+static void measure_docker_pool(void)
+{
+	char settings[512];
+
+	snprintf(settings, sizeof(settings), "image = %s\ndocker_path = %s\n", options.image,
+		 options.docker);
+	measure_pool("docker_run", settings);
+}
+
 /* The same container options as hookbox's defaults: what is compared is hookbox, not Docker. */
 static void measure_engine(void)
 {
@@ -328,6 +418,9 @@ static void measure_engine(void)
 	measure_docker("docker_exec", "container", options.container, exec_argv, options.runs / 15);
 	measure_channel();
 	measure_docker("docker_run", "image", options.image, run_argv, options.runs / 30);
+	measure_docker_pool();
+	measure_load();
+	measure_stream();
 }
 
 /* ---- Memory, in a process of its own ---- */
@@ -403,6 +496,13 @@ static void parse_options(int argc, char **argv)
 		{"image", required_argument, NULL, 'i'},
 		{"container", required_argument, NULL, 'c'},
 		{"no-engine", required_argument, NULL, 'n'},
+		{"kubectl", required_argument, NULL, 'k'},
+		{"kubeconfig", required_argument, NULL, 'K'},
+		{"pod", required_argument, NULL, 'P'},
+		{"vm-port", required_argument, NULL, 'v'},
+		{"vm-key", required_argument, NULL, 'V'},
+		{"vm-host-key", required_argument, NULL, 'H'},
+		{"vm-floor", required_argument, NULL, 'f'},
 		{"endless", no_argument, NULL, 'e'},
 		{0},
 	};
@@ -434,6 +534,27 @@ static void parse_options(int argc, char **argv)
 		case 'n':
 			options.no_engine = optarg;
 			break;
+		case 'k':
+			options.kubectl = optarg;
+			break;
+		case 'K':
+			options.kubeconfig = optarg;
+			break;
+		case 'P':
+			options.pod = optarg;
+			break;
+		case 'v':
+			options.vm_port = atoi(optarg);
+			break;
+		case 'V':
+			options.vm_key = optarg;
+			break;
+		case 'H':
+			options.vm_host_key = optarg;
+			break;
+		case 'f':
+			options.vm_floor = atof(optarg);
+			break;
 		case 'e':
 			options.endless = true;
 			break;
@@ -464,6 +585,14 @@ int main(int argc, char **argv)
 	measure_open(f);
 	measure_memory();
 	measure_engine();
+	if (options.kubectl && options.kubeconfig && options.pod)
+		measure_kubectl();
+	else
+		print_skip("kubectl_exec", "no kubectl, or no pod");
+	if (options.vm_port && options.vm_key && options.vm_host_key && options.vm_floor > 0)
+		measure_vm();
+	else
+		print_skip("smolbsd_ssh", "no VM");
 	if (options.json)
 		printf("\n}\n");
 	free((char *)options.hook);

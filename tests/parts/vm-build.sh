@@ -241,7 +241,8 @@ vm_build()
 		umask 022
 		apt-cache show "$vm_kernel_package" >/dev/null 2>&1 || apt_get update || exit 1
 		vm_make || exit 1
-		cd .. && mv "$vm_scratch"/made/* . && echo "$vm_recipe" >recipe
+		# A VM that runs has the keys of before.
+		cd .. && rm -f shared && mv "$vm_scratch"/made/* . && echo "$vm_recipe" >recipe
 	) 9>"$1/lock" && return 0
 	vm_problem="the VM could not be made: $(tail -n 1 "$1/build.log") (see $1/build.log)"
 	return 1

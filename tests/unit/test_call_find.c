@@ -114,6 +114,7 @@ static struct starter {
 	unsigned int started;	/* boxes are "1", "2" ... */
 	char stopped[16];	/* in that order */
 	const char *alive;	/* what find() knows to run */
+	unsigned int slow_us;	/* what a start takes */
 } starter;
 
 static int starter_find(void *instance, const struct sandbox_box_request *request,
@@ -132,6 +133,7 @@ static int starter_start(void *instance, const struct sandbox_box_request *reque
 
 	assert_non_null(request->labels[0]);
 	assert_true(!strncmp(request->labels[0], "hookbox.owner=", 14));
+	usleep(starter.slow_us);
 	snprintf(name, sizeof(name), "%u", ++starter.started);
 	id->text(id, name);
 	return 0;
@@ -189,6 +191,21 @@ static void test_a_started_box_that_died_is_started_anew(void **state)
 	lose_a_call(f.sandbox);
 	close_sandbox(&f);
 	assert_string_equal(starter.stopped, "12");
+}
+
+static void test_the_start_of_a_box_takes_none_of_the_calls_time(void **state)
+{
+	const struct hookbox_call brief = {.timeout_ms = 1500};
+	struct hookbox_result *r;
+	struct fixture f;
+
+	finder = (struct finder){0};
+	starter = (struct starter){.slow_us = 1600000};
+	open_sandbox(&f, &starter_plugin);
+	r = RUN(f.sandbox, brief, "echo", "done");
+	assert_int_equal(r->end, HOOKBOX_EXITED);
+	hookbox_result_free(r);
+	close_sandbox(&f);
 }
 
 /* Hosts that leave something note it in a directory of the test's. */
@@ -314,6 +331,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_box_that_went_is_looked_for_anew),
 		cmocka_unit_test(test_a_started_box_that_died_is_started_anew),
+		cmocka_unit_test(test_the_start_of_a_box_takes_none_of_the_calls_time),
 		cmocka_unit_test(test_a_sweep_without_an_answer_proves_nothing),
 		cmocka_unit_test(test_what_a_killed_host_left_in_a_found_box_is_ended),
 	};

@@ -262,8 +262,9 @@ static const struct ending endings[] = {
 	{"@ WARNING: UNPROTECTED PRIVATE KEY FILE!  @\nLoad key \"id\": bad permissions\r\n"
 	 "me@h: Permission denied (publickey).\r\n", 255, false, SANDBOX_END_NOT_STARTED, 0,
 	 "chmod 600", ""},
-	{"@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @\r\nHost key verification failed.\r\n",
-	 255, false, SANDBOX_END_NOT_STARTED, 0, "WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!; if the machine", ""},
+	{"@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @\r\n"
+	 "Host key verification failed.\r\n", 255, false, SANDBOX_END_NOT_STARTED, 0,
+	 "WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!; if the machine was", ""},
 	{"Connection timed out during banner exchange\r\nConnection to h port 22 timed out\r\n", 255,
 	 false, SANDBOX_END_NOT_STARTED, 0, "raise connect_timeout", ""},
 	{"cp: Permission denied (x)\nConnection to h closed by remote host.\r\n", 255, false,

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: MIT */
+/* A pool as its sandbox and the calls see it. */
+#include "pool.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "call.h"
+#include "cleanup.h"
+#include "clock.h"
+#include "pool_parts.h"
+
+/* How long after the first call's end the filling begins. */
+#define BEGIN_US 50000
+/* A call that found a box has the processors to itself for so long: most are over by then. */
+#define QUIET_US 5000
+/* What boxes that are being made get at the close, before they are given up. */
+#define CLOSE_US 3000000
+/* Beyond its greatest age an agent that hears nothing ends of itself. */
+#define SILENCE_MORE_MS 60000
+
+/* ---- Open, start, stop, close ---- */
+
+static int check(struct sandbox *sandbox, const struct config_sandbox *config,
+		 struct hookbox_error *error)
+{
+	const struct sandbox_plugin_v1 *plugin = sandbox->plugin;
+
+	if (!(plugin->flags & SANDBOX_FRESH) || plugin->flags & SANDBOX_HOST_PROCESS ||
+	    !plugin->plan || sandbox->run.run || sandbox->box.find || sandbox->box.start)
+		return error_set(error, -EINVAL,
+				 "%s: [sandbox %s] pool: %s starts no fresh box for each call; remove "
+				 "the key", config->where, config->name, plugin->name);
+	if (!config->agent)
+		return error_set(error, -EINVAL,
+				 "%s: [sandbox %s] pool: a box can only wait with an agent in it; "
+				 "remove agent = off, or the pool", config->where, config->name);
+	return 0;
+}
+
+static struct pool *pool_new(struct sandbox *sandbox, const struct config_sandbox *config)
+{
+	struct pool *pool = calloc(1, sizeof(*pool));
+	pthread_condattr_t monotonic;
+
+	if (!pool)
+		return NULL;
+	pool->sandbox = sandbox;
+	pool->size = config->pool;
+	pool->max_age_us = config->pool_max_age_ms ? config->pool_max_age_ms * 1000 : CLOCK_NEVER;
+	pool->silence_ms = config->pool_max_age_ms ? config->pool_max_age_ms + SILENCE_MORE_MS : 0;
+	pool->fill_from_us = CLOCK_NEVER;
+	pool->way = sandbox->agent_path ? POOL_THERE :
+		    sandbox->plugin->flags & SANDBOX_MOUNTS ? POOL_MOUNTED : POOL_SENT;
+	TAILQ_INIT(&pool->waiting);
+	TAILQ_INIT(&pool->ending);
+	pthread_mutex_init(&pool->lock, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&pool->changed, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+	pool->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	pool->cancel_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return pool;
+}
+
+int pool_open(struct sandbox *sandbox, const struct config_sandbox *config, struct pool **pool,
+	      struct hookbox_error *error)
+{
+	int code;
+
+	if (!config->pool)
+		return 0;
+	code = check(sandbox, config, error);
+	if (code)
+		return code;
+	if (!sandbox->agent || (!sandbox->shell && !sandbox->agent_path &&
+				!(sandbox->plugin->flags & SANDBOX_MOUNTS))) {
+		log_write(sandbox->context.log, SANDBOX_LOG_WARNING,
+			  "[sandbox %s] there is no pool, calls start cold: %s", sandbox->name,
+			  sandbox->agent ? "without a shell no agent gets into the box; set agent to "
+					   "the path of one there"
+					 : "hookbox-agent is not installed");
+		return 0;
+	}
+	*pool = pool_new(sandbox, config);
+	if (*pool && (*pool)->wake_fd >= 0 && (*pool)->cancel_fd >= 0)
+		return 0;
+	pool_close(take_pointer(*pool));
+	return error_set(error, -ENOMEM, "out of memory or descriptors");
+}
+
+static int start_thread(pthread_t *thread, void *(*run)(void *), struct pool *pool,
+			const char *name)
+{
+	int code = pthread_create(thread, NULL, run, pool);
+
+	if (!code)
+		pthread_setname_np(*thread, name);
+	return code;
+}
+
+/* The program's signals are its own threads' affair. Under the lock. */
+static bool start_threads(struct pool *pool)
+{
+	sigset_t all, old;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	pool->hopeless = true;
+	if (!start_thread(&pool->keeper, pool_keep, pool, "hookbox-keeper")) {
+		pool->pid = getpid();
+		while (pool->n_fillers < POOL_FILLERS &&
+		       !start_thread(&pool->fillers[pool->n_fillers], pool_fill, pool, "hookbox-filler"))
+			pool->n_fillers++;
+		pool->hopeless = !pool->n_fillers;
+	}
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return !pool->hopeless;
+}
+
+static void stop_threads(struct pool *pool)
+{
+	int64_t until = clock_us() + CLOSE_US;
+
+	pthread_mutex_lock(&pool->lock);
+	pool->stopping = true;
+	pthread_cond_broadcast(&pool->changed);
+	pool_signal(pool->wake_fd);
+	/* A box that is there is ended sooner than one that may still come. */
+	while (pool->stats.creating && clock_us() < until)
+		pool_wait_until(pool, until);
+	pool_signal(pool->cancel_fd);
+	pthread_mutex_unlock(&pool->lock);
+	for (size_t i = 0; i < pool->n_fillers; i++)
+		pthread_join(pool->fillers[i], NULL);
+	pthread_join(pool->keeper, NULL);
+}
+
+void pool_close(struct pool *pool)
+{
+	/* In a process that was forked the threads and the boxes are the other's. */
+	if (!pool || (pool->pid && pool->pid != getpid()))
+		return;
+	if (pool->pid)
+		stop_threads(pool);
+	pthread_cond_destroy(&pool->changed);
+	pthread_mutex_destroy(&pool->lock);
+	cleanup_close(&pool->wake_fd);
+	cleanup_close(&pool->cancel_fd);
+	free(pool);
+}
+
+/* ---- For calls ---- */
+
+static bool is_here(const struct pool *pool)
+{
+	return pool->pid == getpid();
+}
+
+/* The first call starts the threads, the second the filling. Under the lock; false: it cannot. */
+static bool begin(struct pool *pool)
+{
+	if (!pool->pid && !pool->hopeless)
+		return start_threads(pool);
+	if (pool->fill_from_us == CLOCK_NEVER)
+		pool->fill_from_us = clock_us();
+	return true;
+}
+
+struct pool_box *pool_take(struct pool *pool)
+{
+	struct pool_box *box;
+	bool begun;
+
+	if (pool->pid && !is_here(pool))
+		return NULL;
+	pthread_mutex_lock(&pool->lock);
+	begun = begin(pool);
+	while ((box = TAILQ_FIRST(&pool->waiting))) {
+		bool usable;
+
+		pool_take_out(pool, box);
+		pthread_mutex_unlock(&pool->lock);
+		usable = !pool_box_is_too_old(pool, box) && channel_is_usable(box->channel);
+		pthread_mutex_lock(&pool->lock);
+		if (usable)
+			break;
+		pool_retire(pool, box);
+	}
+	if (!box)
+		pool->stats.misses++;
+	else if (pool->stats.hits++, pool->fill_from_us < clock_us())
+		pool->fill_from_us = clock_us() + QUIET_US;
+	pthread_cond_broadcast(&pool->changed);
+	pthread_mutex_unlock(&pool->lock);
+	if (!begun)
+		log_write(pool->sandbox->context.log, SANDBOX_LOG_WARNING,
+			  "[sandbox %s] no thread can be started for the pool, calls start cold; "
+			  "raise the limit of processes", pool->sandbox->name);
+	return box;
+}
+
+void pool_end_later(struct pool *pool, struct pool_box *box)
+{
+	pthread_mutex_lock(&pool->lock);
+	pool_retire(pool, box);
+	pthread_mutex_unlock(&pool->lock);
+}
+
+bool pool_end_now(struct pool *pool, struct pool_box *box, char reason[SANDBOX_ERROR_SIZE])
+{
+	return pool_box_end(pool->sandbox, box, reason);
+}
+
+void pool_call_ended(struct pool *pool)
+{
+	if (!is_here(pool))
+		return;
+	pthread_mutex_lock(&pool->lock);
+	if (pool->fill_from_us == CLOCK_NEVER) {
+		pool->fill_from_us = clock_us() + BEGIN_US;
+		pthread_cond_broadcast(&pool->changed);
+	}
+	pthread_mutex_unlock(&pool->lock);
+}
+
+struct pool *sandbox_pool(const struct sandbox *sandbox)
+{
+	return sandbox->pool;
+}
+
+void pool_get_stats(struct pool *pool, struct pool_stats *stats)
+{
+	pthread_mutex_lock(&pool->lock);
+	*stats = pool->stats;
+	pthread_mutex_unlock(&pool->lock);
+}
+
+bool pool_wait_full(struct pool *pool, int64_t timeout_ms)
+{
+	int64_t until = clock_deadline_us(timeout_ms);
+	bool full;
+
+	if (!pool || !is_here(pool))
+		return true;
+	pthread_mutex_lock(&pool->lock);
+	do {
+		full = pool->stats.waiting == pool->size && !pool->stats.creating &&
+		       !pool->stats.ending;
+		if (!full)
+			pool_wait_until(pool, until);
+	} while (!full && clock_us() < until);
+	pthread_mutex_unlock(&pool->lock);
+	return full;
+}

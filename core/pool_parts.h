@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+/* What pool.c, pool_threads.c and pool_box.c share. */
+#ifndef CORE_POOL_PARTS_H
+#define CORE_POOL_PARTS_H
+
+#include <pthread.h>
+#include <sys/queue.h>
+
+#include "channel.h"
+#include "ledger.h"
+#include "pool.h"
+
+struct pool_box {
+	char id[LEDGER_CALL_ID_SIZE];	/* the call id that the backend made it for */
+	struct channel *channel;
+	int64_t born_us;		/* when it became ready */
+	int64_t over_us;		/* when its agent was to end; 0: it is not yet */
+	TAILQ_ENTRY(pool_box) link;
+};
+
+/* How the agent gets into a box. */
+enum pool_way {
+	POOL_THERE,			/* it lies in the box */
+	POOL_MOUNTED,			/* we make our file visible there */
+	POOL_SENT,			/* the box's shell asks for it */
+};
+
+#define POOL_FILLERS 2
+
+TAILQ_HEAD(pool_list, pool_box);
+
+struct pool {
+	struct sandbox *sandbox;
+	size_t size;
+	int64_t max_age_us;		/* CLOCK_NEVER: none */
+	int64_t silence_ms;
+	_Atomic pid_t pid;		/* whose threads they are; 0: none were started */
+	int wake_fd;			/* wakes the keeper */
+	int cancel_fd;			/* readable: boxes that are being made are given up */
+	pthread_t fillers[POOL_FILLERS];
+	size_t n_fillers;
+	pthread_t keeper;
+	pthread_mutex_t lock;		/* of what follows */
+	pthread_cond_t changed;
+	bool stopping;
+	bool over;			/* the keeper has ended the last box */
+	bool hopeless;			/* no agent can run in these boxes */
+	int64_t fill_from_us;
+	enum pool_way way;
+	bool way_works;
+	unsigned int failed_in_row;
+	struct pool_list waiting;	/* the oldest first */
+	struct pool_list ending;
+	struct pool_stats stats;
+};
+
+/* ---- One box (pool_box.c) ---- */
+
+/*
+ * [any, blocking] Starts a box and waits until its agent has greeted. 0, or an enum channel_problem:
+ * then nothing of it is left, or the ledger knows.
+ */
+int pool_box_create(struct sandbox *sandbox, enum pool_way way, int64_t silence_ms, int cancel_fd,
+		    struct pool_box **box, struct hookbox_error *error);
+/* [any, blocking] Ends it, and frees it. False, with a reason: something may be left. */
+bool pool_box_end(struct sandbox *sandbox, struct pool_box *box, char reason[SANDBOX_ERROR_SIZE]);
+
+/* ---- Boxes that wait and go (pool_threads.c), under the lock ---- */
+
+/* Takes one out of those that wait. */
+void pool_take_out(struct pool *pool, struct pool_box *box);
+/* Hands one, which is in no list, to the keeper. */
+void pool_retire(struct pool *pool, struct pool_box *box);
+bool pool_box_is_too_old(const struct pool *pool, const struct pool_box *box);
+/* Waits for a change until then. */
+void pool_wait_until(struct pool *pool, int64_t us);
+/* Makes an eventfd readable. */
+void pool_signal(int fd);
+
+/* The threads; `pool` is theirs. */
+void *pool_fill(void *pool);
+void *pool_keep(void *pool);
+
+#endif

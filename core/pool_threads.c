@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The pool's threads. Two fillers start boxes, and live as long as these do: a backend may tie a box
+ * to the thread that started it. The keeper watches the boxes that wait, and ends those that are
+ * used, old or dead. The lock is never held while one of them waits for anything else.
+ */
+#include <poll.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "call.h"
+#include "clock.h"
+#include "pool_parts.h"
+
+/* From the first to the longest pause after boxes that could not be made. */
+#define PAUSE_FIRST_US 250000
+#define PAUSE_LONGEST_US 60000000
+/* A box that dies as young as that was not made well. */
+#define YOUNG_US 10000000
+/* While more than so many wait to be ended beyond the pool's size, none is made. */
+#define ENDING_MAX 16
+
+/* ---- Waking and moving ---- */
+
+void pool_signal(int fd)
+{
+	const uint64_t one = 1;
+
+	/* A counter that is full wakes as well. */
+	if (write(fd, &one, sizeof(one)) < 0)
+		return;
+}
+
+void pool_wait_until(struct pool *pool, int64_t us)
+{
+	const struct timespec at = {.tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000};
+
+	if (us == CLOCK_NEVER)
+		pthread_cond_wait(&pool->changed, &pool->lock);
+	else
+		pthread_cond_timedwait(&pool->changed, &pool->lock, &at);
+}
+
+void pool_retire(struct pool *pool, struct pool_box *box)
+{
+	box->over_us = clock_us();
+	TAILQ_INSERT_TAIL(&pool->ending, box, link);
+	pool->stats.ending++;
+	pool_signal(pool->wake_fd);
+	if (pool->stopping)
+		pthread_cond_broadcast(&pool->changed);
+}
+
+void pool_take_out(struct pool *pool, struct pool_box *box)
+{
+	TAILQ_REMOVE(&pool->waiting, box, link);
+	pool->stats.waiting--;
+}
+
+/* One that waits no longer need not be waited for when its turn to be ended comes. */
+static void retire_waiting(struct pool *pool, struct pool_box *box)
+{
+	pool_take_out(pool, box);
+	channel_hang_up(box->channel);
+	pool_retire(pool, box);
+}
+
+bool pool_box_is_too_old(const struct pool *pool, const struct pool_box *box)
+{
+	return pool->max_age_us != CLOCK_NEVER && clock_us() - box->born_us >= pool->max_age_us;
+}
+
+/* ---- Fillers ---- */
+
+/* When a box's successor is made: early enough to be there when it goes. */
+static int64_t ripe_at(const struct pool *pool, const struct pool_box *box)
+{
+	return pool->max_age_us == CLOCK_NEVER ? CLOCK_NEVER :
+						 box->born_us + pool->max_age_us / 8 * 7;
+}
+
+/* When the next box is to be made. Under the lock. */
+static int64_t next_fill(struct pool *pool)
+{
+	size_t n = pool->stats.creating;
+	int64_t now = clock_us(), until = CLOCK_NEVER;
+	struct pool_box *box;
+
+	if (pool->hopeless || pool->stats.ending > pool->size + ENDING_MAX)
+		return CLOCK_NEVER;
+	/* One is enough to see whether it works again. */
+	if (pool->failed_in_row && pool->stats.creating)
+		return CLOCK_NEVER;
+	TAILQ_FOREACH(box, &pool->waiting, link) {
+		int64_t ripe = ripe_at(pool, box);
+
+		if (ripe > now)
+			n++;
+		if (ripe > now && ripe < until)
+			until = ripe;
+	}
+	return n < pool->size ? pool->fill_from_us : until;
+}
+
+static void put_off(struct pool *pool)
+{
+	int64_t pause = PAUSE_FIRST_US;
+
+	for (unsigned int i = 0; i < pool->failed_in_row && pause < PAUSE_LONGEST_US; i++)
+		pause *= 2;
+	pool->failed_in_row++;
+	pool->fill_from_us = clock_us() + (pause < PAUSE_LONGEST_US ? pause : PAUSE_LONGEST_US);
+}
+
+/* Where the agent's file cannot be shown, the box's shell may still take it. */
+static bool try_other_way(struct pool *pool, enum pool_way way)
+{
+	if (pool->way_works || way == POOL_THERE || !pool->sandbox->shell)
+		return false;
+	if (pool->way == way)
+		pool->way = way == POOL_SENT && pool->sandbox->plugin->flags & SANDBOX_MOUNTS ?
+				    POOL_MOUNTED : POOL_SENT;
+	return pool->way != way;
+}
+
+/* Under the lock; true when it is to be told. */
+static bool take_failure(struct pool *pool, enum pool_way way, int problem)
+{
+	bool first = !pool->failed_in_row;
+	bool other;
+
+	if (problem == CHANNEL_CANCELLED)
+		return false;
+	other = try_other_way(pool, way);
+	pool->stats.failures++;
+	pool->hopeless = problem == CHANNEL_NO_AGENT && !other;
+	put_off(pool);
+	return first || pool->hopeless;
+}
+
+static void take_box(struct pool *pool, enum pool_way way, struct pool_box *box)
+{
+	pool->way = way;
+	pool->way_works = true;
+	pool->failed_in_row = 0;
+	pool->stats.refills++;
+	TAILQ_INSERT_TAIL(&pool->waiting, box, link);
+	pool->stats.waiting++;
+	if (pool->stats.waiting > pool->size)
+		retire_waiting(pool, TAILQ_FIRST(&pool->waiting));
+}
+
+/* Makes one, without the lock meanwhile. */
+static void create_one(struct pool *pool)
+{
+	struct sandbox *sandbox = pool->sandbox;
+	enum pool_way way = pool->way;
+	struct hookbox_error error = {0};
+	struct pool_box *box = NULL;
+	bool tell = false;
+	int problem;
+
+	pool->stats.creating++;
+	pthread_mutex_unlock(&pool->lock);
+	problem = pool_box_create(sandbox, way, pool->silence_ms, pool->cancel_fd, &box, &error);
+	pthread_mutex_lock(&pool->lock);
+	pool->stats.creating--;
+	if (problem)
+		tell = take_failure(pool, way, problem);
+	else
+		take_box(pool, way, box);
+	pool_signal(pool->wake_fd);
+	pthread_cond_broadcast(&pool->changed);
+	if (!tell)
+		return;
+	pthread_mutex_unlock(&pool->lock);
+	log_write(sandbox->context.log, SANDBOX_LOG_WARNING,
+		  "[sandbox %s] no box can be made for the pool, calls start cold%s: %s",
+		  sandbox->name, problem == CHANNEL_NO_AGENT ? "" : " until one can", error.message);
+	pthread_mutex_lock(&pool->lock);
+}
+
+/* Without the lock meanwhile. */
+static void end_one(struct pool *pool)
+{
+	struct pool_box *box = TAILQ_FIRST(&pool->ending);
+	struct sandbox *sandbox = pool->sandbox;
+	char reason[SANDBOX_ERROR_SIZE] = "";
+
+	TAILQ_REMOVE(&pool->ending, box, link);
+	pthread_mutex_unlock(&pool->lock);
+	if (!pool_box_end(sandbox, box, reason))
+		log_write(sandbox->context.log, SANDBOX_LOG_WARNING,
+			  "[sandbox %s] a box of the pool may be left: %s", sandbox->name, reason);
+	pthread_mutex_lock(&pool->lock);
+	pool->stats.ending--;
+	pool_signal(pool->wake_fd);
+	pthread_cond_broadcast(&pool->changed);
+}
+
+void *pool_fill(void *data)
+{
+	struct pool *pool = data;
+
+	pthread_mutex_lock(&pool->lock);
+	while (!pool->stopping) {
+		int64_t when = next_fill(pool);
+
+		if (when > clock_us())
+			pool_wait_until(pool, when);
+		else
+			create_one(pool);
+	}
+	/* At the close it helps, and stays as long as there is a box. */
+	while (!pool->over) {
+		if (TAILQ_EMPTY(&pool->ending))
+			pool_wait_until(pool, CLOCK_NEVER);
+		else
+			end_one(pool);
+	}
+	pthread_mutex_unlock(&pool->lock);
+	return NULL;
+}
+
+/* ---- The keeper ---- */
+
+/* Something came from a box that waits: most likely its end. Without the lock meanwhile. */
+static void look_at(struct pool *pool, struct pool_box *box)
+{
+	bool usable;
+
+	pool_take_out(pool, box);
+	pthread_mutex_unlock(&pool->lock);
+	usable = channel_is_usable(box->channel);
+	pthread_mutex_lock(&pool->lock);
+	if (usable) {
+		TAILQ_INSERT_HEAD(&pool->waiting, box, link);
+		pool->stats.waiting++;
+		return;
+	}
+	pool->stats.deaths++;
+	if (clock_us() - box->born_us < YOUNG_US)
+		put_off(pool);
+	pool_retire(pool, box);
+	pthread_cond_broadcast(&pool->changed);
+}
+
+static struct pool_box *find_by_fd(struct pool *pool, int fd)
+{
+	struct pool_box *box;
+
+	TAILQ_FOREACH(box, &pool->waiting, link)
+		if (channel_fd(box->channel) == fd)
+			return box;
+	return NULL;
+}
+
+static int next_look_ms(struct pool *pool)
+{
+	struct pool_box *oldest = TAILQ_FIRST(&pool->waiting);
+	int64_t left;
+
+	if (!oldest || pool->max_age_us == CLOCK_NEVER)
+		return -1;
+	left = oldest->born_us + pool->max_age_us - clock_us();
+	return left <= 0 ? 0 : left > 60000000 ? 60000 : (int)((left + 999) / 1000);
+}
+
+/* Waits until there is something to do. Without the lock meanwhile. */
+static void watch(struct pool *pool)
+{
+	struct pollfd fds[1 + CONFIG_POOL_MAX] = {{.fd = pool->wake_fd, .events = POLLIN}};
+	int timeout_ms = next_look_ms(pool);
+	struct pool_box *box;
+	uint64_t count;
+	nfds_t n = 1;
+
+	TAILQ_FOREACH(box, &pool->waiting, link)
+		fds[n++] = (struct pollfd){.fd = channel_fd(box->channel), .events = POLLIN};
+	pthread_mutex_unlock(&pool->lock);
+	if (poll(fds, n, timeout_ms) < 0)
+		n = 0;
+	if (n && fds[0].revents && read(pool->wake_fd, &count, sizeof(count)) < 0)
+		n = 1;
+	pthread_mutex_lock(&pool->lock);
+	for (nfds_t i = 1; i < n; i++)
+		if (fds[i].revents && (box = find_by_fd(pool, fds[i].fd)))
+			look_at(pool, box);
+}
+
+static void retire_old(struct pool *pool)
+{
+	struct pool_box *box;
+
+	while ((box = TAILQ_FIRST(&pool->waiting)) && (pool->stopping || pool_box_is_too_old(pool, box)))
+		retire_waiting(pool, box);
+}
+
+void *pool_keep(void *data)
+{
+	struct pool *pool = data;
+
+	pthread_mutex_lock(&pool->lock);
+	while (!pool->stopping || pool->stats.creating || pool->stats.waiting ||
+	       pool->stats.ending) {
+		retire_old(pool);
+		if (TAILQ_EMPTY(&pool->ending))
+			watch(pool);
+		else
+			end_one(pool);
+	}
+	pool->over = true;
+	pthread_cond_broadcast(&pool->changed);
+	pthread_mutex_unlock(&pool->lock);
+	return NULL;
+}
