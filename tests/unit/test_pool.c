@@ -406,7 +406,7 @@ static void test_a_call_that_kills_its_agent_is_lost(void **state)
 	open_pool(&f, &mounted_plugin, 1);
 	call_and_fill(&f);
 	/* Once the call runs, the next box may be there. */
-	snprintf(script, sizeof(script), "kill -9 %d; sleep 3600", newest_agent());
+	snprintf(script, sizeof(script), "kill -9 %d; sleep 2", newest_agent());
 	r = RUN(&f, PLAIN, "sh", "-c", script);
 	assert_int_equal(r->end, HOOKBOX_LOST);
 	assert_non_null(r->message);
