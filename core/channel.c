@@ -280,7 +280,7 @@ static int greet(struct channel *channel, const struct channel_start *start,
 	channel_commit(&channel->control, frame_put_host_hello(to, FRAME_SMALL_MAX, &hello));
 	channel->heard_us = clock_us();
 	channel_flush(channel);
-	if (channel->deaf)
+	if (channel->unheard)
 		return fail(CHANNEL_NO_WAY, error, "the agent ended as soon as it had greeted");
 	return channel->broken ? fail(CHANNEL_NO_WAY, error, channel->reason) : 0;
 }
@@ -434,7 +434,7 @@ bool channel_is_usable(struct channel *channel)
 		if (fds[1].revents)
 			channel_read_carrier(channel);
 	}
-	usable = !channel->broken && !channel->deaf && (!channel->silence_ms ||
+	usable = !channel->broken && !channel->unheard && (!channel->silence_ms ||
 				      (clock_us() - channel->sent_us) / 1000 <
 					      channel->silence_ms - SILENCE_MARGIN_MS);
 	pthread_mutex_unlock(&channel->lock);

@@ -133,11 +133,20 @@ static ssize_t write_some(const struct channel *channel)
 	return write(channel->process.in, bytes->data, bytes->size);
 }
 
+static void drop_unheard(struct channel *channel)
+{
+	buf_consume(&channel->writing, channel->writing.size);
+	buf_consume(&channel->control, channel->control.size);
+	buf_consume(&channel->data, channel->data.size);
+}
+
 void channel_flush(struct channel *channel)
 {
 	bool was_full = channel->data.size >= CHANNEL_STDIN_MAX;
 
-	while (!channel->broken && !channel->deaf && choose_queue(channel)) {
+	if (channel->unheard)
+		drop_unheard(channel);
+	while (!channel->broken && choose_queue(channel)) {
 		ssize_t n = write_some(channel);
 
 		if (n >= 0) {
@@ -148,8 +157,10 @@ void channel_flush(struct channel *channel)
 		} else if (errno == EAGAIN) {
 			break;
 		} else if (errno != EINTR) {
-			/* What it said before it went waits to be read, and its end after that. */
-			channel->deaf = true;
+			/* An agent that ends may have said all that counts: reading tells. */
+			channel->unheard = true;
+			drop_unheard(channel);
+			break;
 		}
 	}
 	if (was_full && channel->data.size < CHANNEL_STDIN_MAX)
@@ -158,8 +169,7 @@ void channel_flush(struct channel *channel)
 
 static bool has_more_to_write(const struct channel *channel)
 {
-	return !channel->deaf &&
-	       (channel->writing.size || channel->control.size || channel->data.size);
+	return channel->writing.size || channel->control.size || channel->data.size;
 }
 
 /* ---- Frames that come ---- */

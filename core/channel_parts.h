@@ -64,7 +64,7 @@ struct channel {
 	int64_t heard_us;
 	int64_t sent_us;
 	int64_t pinged_us;		/* 0: no answer is due */
-	bool deaf;			/* the agent reads no more; the end of what it says is the end */
+	bool unheard;			/* nothing can be written any more; what is there is read */
 	bool broken;
 	char reason[1024];		/* why */
 };

@@ -15,7 +15,7 @@ static void test_the_agent_is_killed(void **state)
 	struct channel_request request;
 	char script[64];
 
-	snprintf(script, sizeof(script), "kill -9 %u; sleep 60", channel_agent(channel)->pid);
+	snprintf(script, sizeof(script), "kill -9 %u; sleep 2", channel_agent(channel)->pid);
 	request = request_for(ARGV("sh", "-c", script), &answer);
 	run(channel, &request, &answer);
 	assert_true(answer.result.lost);
