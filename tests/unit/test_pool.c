@@ -12,6 +12,7 @@
 #include "cleanup.h"
 #include "clock.h"
 #include "pool.h"
+#include "processes.h"
 
 #define FULL_MS 60000
 
@@ -401,16 +402,19 @@ static void test_a_call_that_kills_its_agent_is_lost(void **state)
 {
 	struct hookbox_result *r;
 	struct fixture f;
-	char script[64];
+	char script[64], mark[128];
 
 	open_pool(&f, &mounted_plugin, 1);
 	call_and_fill(&f);
 	/* Once the call runs, the next box may be there. */
-	snprintf(script, sizeof(script), "kill -9 %d; sleep 2", newest_agent());
+	snprintf(script, sizeof(script), "setsid sleep 3600 & kill -9 %d; sleep 3600", newest_agent());
 	r = RUN(&f, PLAIN, "sh", "-c", script);
 	assert_int_equal(r->end, HOOKBOX_LOST);
 	assert_non_null(r->message);
 	assert_int_equal(r->cleanup, HOOKBOX_CLEANUP_PROVEN);
+	/* What owned the command outlives the agent, for as long as that takes. */
+	snprintf(mark, sizeof(mark), SPAWN_MARK "=%s", r->call_id);
+	wait_until_none_has_env(mark);
 	hookbox_result_free(r);
 	assert_true(pool_wait_full(f.pool, FULL_MS));
 	call_and_fill(&f);
