@@ -137,7 +137,6 @@ static int replace_channel(struct sandbox *sandbox, const struct call *call,
 	pthread_mutex_lock(&sandbox->lock);
 	sandbox->opening = false;
 	note_problem(sandbox, call->box_id, problem);
-	snprintf(sandbox->channel_reason, sizeof(sandbox->channel_reason), "%s", error.message);
 	if (problem)
 		return problem;
 	sandbox->channel = opened;

@@ -124,19 +124,9 @@ static const struct meaning {
 
 static void copy_line(const char *line, char *copy, size_t size)
 {
-	size_t length, n = 0;
-
 	if (!strncmp(line, "error: ", 7))
 		line += 7;
-	length = strcspn(line, "\r\n");
-	for (size_t i = 0; i < length && n + 1 < size; i++)
-		if ((unsigned char)line[i] >= ' ')
-			copy[n++] = line[i];
-	/* What had to be cut is not cut within a character. */
-	if (n + 1 == size)
-		while (n && (unsigned char)copy[n - 1] >= 0x80)
-			n--;
-	copy[n] = '\0';
+	backend_copy_text(copy, size, line, strcspn(line, "\r\n"));
 }
 
 static void explain_line(const char *line, struct kubectl_failure *failure)
