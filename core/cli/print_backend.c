@@ -33,7 +33,7 @@ static const struct {
 	{"fresh", "every call gets a new box, gone afterwards"},
 	{"kept", "calls enter a box that exists before and after them"},
 	{"mounts", "host paths can be made visible in the box"},
-	{"signals_as_128n", "a command killed by signal N looks like one that exited with 128 + N"},
+	{"signals_as_128n", "without an agent, signal N looks like exit code 128 + N"},
 	{"shell", "environment and arguments go in through the box's sh, byte for byte"},
 	{"ends_with_process", "the box ends with the process that was started"},
 	{"host_process", "the command is a process of the host"},
