@@ -220,8 +220,8 @@ static int note_use(struct sandbox *sandbox, struct hookbox_error *error)
 	int code = 0;
 
 	if (!sandbox->noted)
-		code = ledger_use(sandbox->context.ledger, sandbox->name, sandbox->plugin->name, NULL,
-				  left_by_owner, &owners, error);
+		code = ledger_use(sandbox->context.ledger, sandbox->name, sandbox->plugin->name,
+				  NULL, left_by_owner, &owners, error);
 	sandbox->noted = !code;
 	return code;
 }
@@ -348,7 +348,7 @@ static int enter_box(struct call *call, struct hookbox_error *error)
 	if (!code && new)
 		found = find_box(sandbox, call, message);
 	call->box_is_new = new && !found;
-	/* A box takes longer to start than most calls may last: their time begins when it is there. */
+	/* A box takes longer to start than most calls may last: their time begins with it. */
 	if (call->box_is_new && sandbox->started_box_id)
 		call->deadline_us = clock_deadline_us(call->timeout_ms);
 	if (!code && !found && sandbox->box_id)

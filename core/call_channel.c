@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Calls through the channel to an agent in a box that stays. Where there is no way for an agent, and
- * where the box cannot be reached at all, the caller runs the call one-off: that tells what is wrong.
+ * Calls through the channel to an agent in a box that stays. Where there is no way for an agent,
+ * and where the box cannot be reached at all, the caller runs the call one-off: that tells what is
+ * wrong.
  */
 #include <errno.h>
 #include <poll.h>
@@ -212,10 +213,11 @@ static void set_not_started(struct call *call, const struct frame_exit *end)
 	result->end = HOOKBOX_NOT_STARTED;
 	result->error_number = (int)end->error_number;
 	if (end->step == FRAME_STEP_WORKDIR)
-		result_set_message(result,
-				   "the working directory \"%s\" in the sandbox %s; set workdir to a "
-				   "directory that the command's user can enter", call->cwd ? call->cwd : "",
-				   end->text[0] ? end->text : "cannot be entered");
+		result_set_message(
+			result,
+			"the working directory \"%s\" in the sandbox %s; set workdir to a "
+			"directory that the command's user can enter",
+			call->cwd ? call->cwd : "", end->text[0] ? end->text : "cannot be entered");
 	else if (end->step == FRAME_STEP_COMMAND && end->error_number == ENOENT)
 		result_set_message(result,
 				   "there is no command \"%s\" in the sandbox; check its name, the "

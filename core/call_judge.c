@@ -162,7 +162,8 @@ static void judge_without_marks(struct call *call)
 	_cleanup_buf_ struct buf said = {0};
 
 	/* Whatever the CLI's words look like: a command that began was started. */
-	if (verdict.end == SANDBOX_END_NOT_STARTED && (call->marks[0].started || call->marks[1].started))
+	if (verdict.end == SANDBOX_END_NOT_STARTED &&
+	    (call->marks[0].started || call->marks[1].started))
 		verdict.end = SANDBOX_END_LOST;
 	if (!call->scripted || verdict.end != SANDBOX_END_COMMAND) {
 		call_apply_verdict(call, &verdict);

@@ -47,8 +47,8 @@ static json_t *describe_file(const struct plugin_file *file)
 	struct hookbox_error error = {0};
 	json_t *object;
 
-	if (!plugin_inspect(THIS_PROGRAM, absolute ? absolute : file->path, PLUGIN_INSPECT_MS, &text,
-			    &error))
+	if (!plugin_inspect(THIS_PROGRAM, absolute ? absolute : file->path, PLUGIN_INSPECT_MS,
+			    &text, &error))
 		object = json_loads(text, 0, NULL);
 	else
 		object = json_pack("{s:o, s:o}", "name", json_from(file->name), "error",
@@ -125,8 +125,11 @@ static void print_entry(const json_t *entry, int names, int versions, int paths)
 	bool hidden = json_is_true(json_object_get(entry, "hidden"));
 
 	printf("%s%-*s %-*s %-*s %s%s%s%s\n",
-	       cli_colour(*error ? "\033[31m" : hidden ? "\033[2m" : ""), names,
-	       print_text_of(entry, "name"), versions, or_else(print_text_of(entry, "version"), "-"), paths,
+	       cli_colour(*error   ? "\033[31m"
+			  : hidden ? "\033[2m"
+				   : ""),
+	       names, print_text_of(entry, "name"), versions,
+	       or_else(print_text_of(entry, "version"), "-"), paths,
 	       or_else(print_text_of(entry, "path"), PRINT_BUILT_IN), hidden ? "(hidden) " : "",
 	       *error ? "broken: " : "", *error ? error : print_text_of(entry, "summary"),
 	       cli_colour("\033[0m"));
@@ -348,7 +351,8 @@ const struct cli_command cmd_plugins_info = {
 	.summary = "Explains a backend: what it is, and the keys of its [sandbox] section",
 	.usage = "NAME",
 	.help = "NAME may also be the path of a plugin file.\n\n"
-		"      --format FORMAT   text, or the keys alone: as man (the list of a man page's\n"
+		"      --format FORMAT   text, or the keys alone: as man (the list of a man "
+		"page's\n"
 		"                        section PARAMETERS) or markdown (rows of a table)\n",
 	.run = run_info,
 };

@@ -53,7 +53,8 @@ static void print_param_text(const json_t *param)
 	const char *dflt = print_text_of(param, "default");
 
 	if (*metavar)
-		printf("  %s = %s (%s)\n", print_text_of(param, "key"), metavar, print_text_of(param, "type"));
+		printf("  %s = %s (%s)\n", print_text_of(param, "key"), metavar,
+		       print_text_of(param, "type"));
 	else
 		printf("  %s = %s\n", print_text_of(param, "key"), print_text_of(param, "type"));
 	printf("      %s", print_text_of(param, "help"));
