@@ -2,6 +2,7 @@
 # Sourced, after tap.sh: an ssh server that misbehaves. $dir is the test's directory.
 # shellcheck shell=sh disable=SC2034 # what it sets is the callers'
 
+: "${top_srcdir:?}" "${dir:=}"
 server_pid=
 
 # serve HOW...: a server; $port is set.
