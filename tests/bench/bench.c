@@ -261,13 +261,8 @@ static void measure_channel(void)
 	static const char *const argv[] = {"/hook", NULL};
 	const char *const base_argv[] = {options.hook, NULL};
 	struct samples samples = samples_new(options.runs);
-	char config[512];
-	struct hookbox *box;
+	struct hookbox *box = open_channel();
 
-	snprintf(config, sizeof(config),
-		 "[sandbox bench]\nmode = docker_exec\ncontainer = %s\ndocker_path = %s\n",
-		 options.container, options.docker);
-	box = open_box(config);
 	interleave(&samples, base_argv, box, "bench", argv);
 	hookbox_close(box);
 	print_result("docker_exec, channel", floor_median(samples.ours, samples.n), "F",
@@ -378,87 +373,72 @@ static void measure_memory(void)
 
 /* ---- The whole ---- */
 
+/* Those that are a text. */
+static const struct {
+	const char *name;
+	const char **text;
+} text_options[] = {
+	{"hook", &options.hook},
+	{"plugin-dir", &options.plugin_dir},
+	{"docker", &options.docker},
+	{"image", &options.image},
+	{"container", &options.container},
+	{"no-engine", &options.no_engine},
+	{"kubectl", &options.kubectl},
+	{"kubeconfig", &options.kubeconfig},
+	{"pod", &options.pod},
+	{"vm-key", &options.vm_key},
+	{"vm-host-key", &options.vm_host_key},
+};
+#define N_TEXTS (sizeof(text_options) / sizeof(text_options[0]))
+
+enum { OPTION_RUNS = N_TEXTS, OPTION_JSON, OPTION_VM_PORT, OPTION_VM_FLOOR, OPTION_BWRAP,
+	OPTION_ENDLESS };
+
+static void take_option(int option)
+{
+	switch (option) {
+	case OPTION_RUNS:
+		options.runs = atoi(optarg);
+		break;
+	case OPTION_JSON:
+		options.json = true;
+		break;
+	case OPTION_VM_PORT:
+		options.vm_port = atoi(optarg);
+		break;
+	case OPTION_VM_FLOOR:
+		options.vm_floor = atof(optarg);
+		break;
+	case OPTION_BWRAP:
+		options.bwrap = true;
+		break;
+	case OPTION_ENDLESS:
+		options.endless = true;
+		break;
+	case '?':
+		exit(2);
+	default:
+		*text_options[option].text = optarg;
+	}
+}
+
 static void parse_options(int argc, char **argv)
 {
-	static const struct option known[] = {
-		{"runs", required_argument, NULL, 'r'},
-		{"json", no_argument, NULL, 'j'},
-		{"hook", required_argument, NULL, 'h'},
-		{"plugin-dir", required_argument, NULL, 'p'},
-		{"docker", required_argument, NULL, 'd'},
-		{"image", required_argument, NULL, 'i'},
-		{"container", required_argument, NULL, 'c'},
-		{"no-engine", required_argument, NULL, 'n'},
-		{"bwrap", no_argument, NULL, 'b'},
-		{"kubectl", required_argument, NULL, 'k'},
-		{"kubeconfig", required_argument, NULL, 'K'},
-		{"pod", required_argument, NULL, 'P'},
-		{"vm-port", required_argument, NULL, 'v'},
-		{"vm-key", required_argument, NULL, 'V'},
-		{"vm-host-key", required_argument, NULL, 'H'},
-		{"vm-floor", required_argument, NULL, 'f'},
-		{"endless", no_argument, NULL, 'e'},
-		{0},
+	struct option known[N_TEXTS + 7] = {
+		[OPTION_RUNS] = {"runs", required_argument, NULL, OPTION_RUNS},
+		[OPTION_JSON] = {"json", no_argument, NULL, OPTION_JSON},
+		[OPTION_VM_PORT] = {"vm-port", required_argument, NULL, OPTION_VM_PORT},
+		[OPTION_VM_FLOOR] = {"vm-floor", required_argument, NULL, OPTION_VM_FLOOR},
+		[OPTION_BWRAP] = {"bwrap", no_argument, NULL, OPTION_BWRAP},
+		[OPTION_ENDLESS] = {"endless", no_argument, NULL, OPTION_ENDLESS},
 	};
 	int option;
 
-	while ((option = getopt_long(argc, argv, "", known, NULL)) != -1) {
-		switch (option) {
-		case 'r':
-			options.runs = atoi(optarg);
-			break;
-		case 'j':
-			options.json = true;
-			break;
-		case 'h':
-			options.hook = optarg;
-			break;
-		case 'p':
-			options.plugin_dir = optarg;
-			break;
-		case 'd':
-			options.docker = optarg;
-			break;
-		case 'i':
-			options.image = optarg;
-			break;
-		case 'c':
-			options.container = optarg;
-			break;
-		case 'n':
-			options.no_engine = optarg;
-			break;
-		case 'b':
-			options.bwrap = true;
-			break;
-		case 'k':
-			options.kubectl = optarg;
-			break;
-		case 'K':
-			options.kubeconfig = optarg;
-			break;
-		case 'P':
-			options.pod = optarg;
-			break;
-		case 'v':
-			options.vm_port = atoi(optarg);
-			break;
-		case 'V':
-			options.vm_key = optarg;
-			break;
-		case 'H':
-			options.vm_host_key = optarg;
-			break;
-		case 'f':
-			options.vm_floor = atof(optarg);
-			break;
-		case 'e':
-			options.endless = true;
-			break;
-		default:
-			exit(2);
-		}
-	}
+	for (size_t i = 0; i < N_TEXTS; i++)
+		known[i] = (struct option){text_options[i].name, required_argument, NULL, (int)i};
+	while ((option = getopt_long(argc, argv, "", known, NULL)) != -1)
+		take_option(option);
 	if (options.runs < 1 || optind < argc)
 		fail("usage", "bench [--runs N] [--json] [--hook FILE] [--plugin-dir DIR] "
 			      "[--docker CLI --image IMAGE --container NAME | --no-engine WHY]");

@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 
 #include "agent_file.h"
-#include "call.h"
+#include "calls.h"
 #include "cleanup.h"
 #include "clock.h"
 #include "pool.h"
@@ -53,7 +53,7 @@ static inline void plan_pool(const struct sandbox_plan_request *request,
 	sink->arg(sink, boxes.pids);
 }
 
-static inline int here_plan(const void *instance, const struct sandbox_plan_request *request,
+static inline int pool_plan(const void *instance, const struct sandbox_plan_request *request,
 		     const struct sandbox_plan_sink *sink, char error[SANDBOX_ERROR_SIZE])
 {
 	if (request->purpose == SANDBOX_PURPOSE_POOL)
@@ -63,15 +63,31 @@ static inline int here_plan(const void *instance, const struct sandbox_plan_requ
 	return 0;
 }
 
-#define BACKEND(backend_flags)                                                   \
-	.magic = SANDBOX_PLUGIN_MAGIC, .struct_size = sizeof(struct sandbox_plugin_v1), \
-	.version = "1", .summary = "a backend of this test", .flags = (backend_flags), \
-	.param_size = sizeof(struct sandbox_param), .instance_size = 1, .plan = here_plan
+/* An engine that cannot say what is left. */
+static inline int dumb_plan_end(const void *instance, const struct sandbox_end_request *request,
+			 const struct sandbox_plan_sink *sink, char error[SANDBOX_ERROR_SIZE])
+{
+	sink->arg(sink, "sh");
+	sink->arg(sink, "-c");
+	sink->arg(sink, "echo the engine is dumb >&2; exit 1");
+	return 0;
+}
 
-static const struct sandbox_plugin_v1 mounted_plugin = {
-	BACKEND(SANDBOX_FRESH | SANDBOX_SHELL | SANDBOX_MOUNTS | SANDBOX_ENDS_WITH_PROCESS),
+static const struct sandbox_plugin_v1 sent_plugin __attribute__((unused)) = {
+	BACKEND(SANDBOX_FRESH | SANDBOX_SHELL | SANDBOX_ENDS_WITH_PROCESS), .plan = pool_plan, .name = "sent",
+};
+static const struct sandbox_plugin_v1 mounted_plugin __attribute__((unused)) = {
+	BACKEND(SANDBOX_FRESH | SANDBOX_SHELL | SANDBOX_MOUNTS | SANDBOX_ENDS_WITH_PROCESS), .plan = pool_plan, 
 	.name = "mounted",
 };
+static const struct sandbox_plugin_v1 dumb_plugin __attribute__((unused)) = {
+	BACKEND(SANDBOX_FRESH | SANDBOX_SHELL | SANDBOX_MOUNTS), .plan = pool_plan, .name = "dumb",
+	.plan_end = dumb_plan_end,
+};
+static const struct sandbox_plugin_v1 kept_plugin __attribute__((unused)) = {
+	BACKEND(SANDBOX_KEPT | SANDBOX_SHELL), .plan = pool_plan, .name = "kept",
+};
+
 /* ---- One sandbox for each test ---- */
 
 struct fixture {
@@ -144,26 +160,10 @@ static inline void close_pool(struct fixture *f)
 	buf_free(&f->logged);
 }
 
-static inline struct hookbox_result *run(struct sandbox *sandbox, struct hookbox_call call,
-				  const char *const *argv)
-{
-	struct hookbox_result *result = NULL;
-	struct hookbox_error error = {0};
-
-	call.size = sizeof(call);
-	call.argv = argv;
-	if (sandbox_call(sandbox, &call, &result, &error))
-		fail_msg("%s", error.message);
-	return result;
-}
-
-#define RUN(f, call, ...) run((f)->sandbox, call, (const char *const[]){__VA_ARGS__, NULL})
-#define PLAIN ((struct hookbox_call){0})
-
 /* A call that must come out well, and fills the pool afterwards. */
 static inline void call_and_fill(struct fixture *f)
 {
-	struct hookbox_result *r = RUN(f, PLAIN, "sh", "-c", "echo $((6 * 7))");
+	struct hookbox_result *r = RUN(f->sandbox, PLAIN, "sh", "-c", "echo $((6 * 7))");
 
 	assert_int_equal(r->end, HOOKBOX_EXITED);
 	assert_string_equal(r->out, "42\n");
@@ -190,19 +190,22 @@ static inline struct pool_stats stats_of(struct fixture *f)
 		assert_true(condition);                                           \
 	} while (0)
 
-/* Runs the tests, with a file for the agents' pids. */
-static inline int run_pool_tests(const struct CMUnitTest *tests, size_t n)
+/* ---- The whole program ---- */
+
+static inline int pools_setup(void **state)
 {
-	int fd, failed;
+	int fd;
 
 	snprintf(boxes.pids, sizeof(boxes.pids), "/tmp/hookbox-test-pids-XXXXXX");
 	fd = mkstemp(boxes.pids);
-	if (fd < 0)
-		return 1;
-	close(fd);
-	failed = _cmocka_run_group_tests("tests", tests, n, NULL, NULL);
-	unlink(boxes.pids);
-	return failed;
+	if (fd >= 0)
+		close(fd);
+	return fd < 0;
+}
+
+static inline int pools_teardown(void **state)
+{
+	return unlink(boxes.pids);
 }
 
 #endif

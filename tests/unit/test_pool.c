@@ -1,29 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Pools: hits and misses, boxes that go, and what cannot be had. */
+/* Pools at work: filling, taking, boxes that go. */
 #include "pools.h"
 
-/* ---- Other backends ---- */
-
-/* An engine that cannot say what is left. */
-static int dumb_plan_end(const void *instance, const struct sandbox_end_request *request,
-			 const struct sandbox_plan_sink *sink, char error[SANDBOX_ERROR_SIZE])
-{
-	sink->arg(sink, "sh");
-	sink->arg(sink, "-c");
-	sink->arg(sink, "echo the engine is dumb >&2; exit 1");
-	return 0;
-}
-
-static const struct sandbox_plugin_v1 sent_plugin = {
-	BACKEND(SANDBOX_FRESH | SANDBOX_SHELL | SANDBOX_ENDS_WITH_PROCESS), .name = "sent",
-};
-static const struct sandbox_plugin_v1 dumb_plugin = {
-	BACKEND(SANDBOX_FRESH | SANDBOX_SHELL | SANDBOX_MOUNTS), .name = "dumb",
-	.plan_end = dumb_plan_end,
-};
-static const struct sandbox_plugin_v1 kept_plugin = {
-	BACKEND(SANDBOX_KEPT | SANDBOX_SHELL), .name = "kept",
-};
+#include "processes.h"
 
 /* ---- Filling and taking ---- */
 
@@ -60,7 +39,7 @@ static void test_a_hit_is_a_call_like_any_other(void **state)
 
 	open_pool(&f, &mounted_plugin, 2);
 	call_and_fill(&f);
-	r = RUN(&f, call, "sh", "-c", "cat; printf '|%s|' \"$A\" \"$B\"; pwd; echo e >&2; exit 42");
+	r = RUN(f.sandbox, call, "sh", "-c", "cat; printf '|%s|' \"$A\" \"$B\"; pwd; echo e >&2; exit 42");
 	assert_int_equal(r->end, HOOKBOX_EXITED);
 	assert_int_equal(r->status, 42);
 	assert_int_equal(r->out_size, 25);
@@ -68,7 +47,7 @@ static void test_a_hit_is_a_call_like_any_other(void **state)
 	assert_string_equal(r->err, "e\n");
 	assert_int_equal(r->cleanup, HOOKBOX_CLEANUP_PROVEN);
 	hookbox_result_free(r);
-	r = RUN(&f, PLAIN, "no-such-command");
+	r = RUN(f.sandbox, PLAIN, "no-such-command");
 	assert_int_equal(r->end, HOOKBOX_NOT_STARTED);
 	assert_int_equal(r->error_number, ENOENT);
 	hookbox_result_free(r);
@@ -85,7 +64,7 @@ static void test_a_timeout_leaves_nothing(void **state)
 
 	open_pool(&f, &mounted_plugin, 1);
 	call_and_fill(&f);
-	r = RUN(&f, call, "sh", "-c",
+	r = RUN(f.sandbox, call, "sh", "-c",
 		"trap '' TERM; setsid sleep 3600 & echo $$ $!; while :; do sleep 3600; done");
 	assert_int_equal(r->end, HOOKBOX_TIMED_OUT);
 	assert_int_equal(sscanf(r->out, "%d %d", &pid, &stray), 2);
@@ -118,7 +97,7 @@ static void test_an_agent_that_is_done_before_its_output_is_read(void **state)
 
 	open_pool(&f, &mounted_plugin, 1);
 	call_and_fill(&f);
-	r = RUN(&f, call, "head", "-c", "128000", "/dev/zero");
+	r = RUN(f.sandbox, call, "head", "-c", "128000", "/dev/zero");
 	if (r->end != HOOKBOX_EXITED)
 		fail_msg("%s: %s", hookbox_end_name(r->end), r->message);
 	assert_int_equal(taken, 128000);
@@ -133,7 +112,7 @@ static void *call_often(void *data)
 
 	for (int i = 0; i < 10; i++) {
 		struct hookbox_call call = {.stdin_data = "0123456789", .stdin_size = 10};
-		struct hookbox_result *r = RUN(f, call, "cat");
+		struct hookbox_result *r = RUN(f->sandbox, call, "cat");
 
 		assert_int_equal(r->end, HOOKBOX_EXITED);
 		assert_string_equal(r->out, "0123456789");
@@ -222,16 +201,19 @@ static void test_a_call_that_kills_its_agent_is_lost(void **state)
 {
 	struct hookbox_result *r;
 	struct fixture f;
-	char script[64];
+	char script[64], mark[128];
 
 	open_pool(&f, &mounted_plugin, 1);
 	call_and_fill(&f);
 	/* Once the call runs, the next box may be there. */
-	snprintf(script, sizeof(script), "kill -9 %d; sleep 2", newest_agent());
-	r = RUN(&f, PLAIN, "sh", "-c", script);
+	snprintf(script, sizeof(script), "setsid sleep 3600 & kill -9 %d; sleep 3600", newest_agent());
+	r = RUN(f.sandbox, PLAIN, "sh", "-c", script);
 	assert_int_equal(r->end, HOOKBOX_LOST);
 	assert_non_null(r->message);
 	assert_int_equal(r->cleanup, HOOKBOX_CLEANUP_PROVEN);
+	/* What owned the command outlives the agent, for as long as that takes. */
+	snprintf(mark, sizeof(mark), SPAWN_MARK "=%s", r->call_id);
+	wait_until_none_has_env(mark);
 	hookbox_result_free(r);
 	assert_true(pool_wait_full(f.pool, FULL_MS));
 	call_and_fill(&f);
@@ -262,157 +244,6 @@ static void test_a_box_that_cannot_be_ended(void **state)
 	unlink(note);
 }
 
-/* ---- Boxes that do not come ---- */
-
-static void test_failures_put_the_next_try_off(void **state)
-{
-	struct hookbox_result *r;
-	struct pool_stats stats;
-	struct fixture f;
-
-	open_pool(&f, &sent_plugin, 4);
-	boxes.instead = "echo no space >&2; exit 1";
-	for (int i = 0; i < 2; i++) {
-		r = RUN(&f, PLAIN, "echo", "cold");
-		assert_string_equal(r->out, "cold\n");
-		hookbox_result_free(r);
-	}
-	WAIT_FOR(stats_of(&f).failures);
-	usleep(1000000);
-	/* 0.25 s, 0.5 s, 1 s ...; two fillers may have begun at the same time. */
-	assert_in_range(stats_of(&f).failures, 1, 5);
-	pthread_mutex_lock(&f.lock);
-	assert_contains(f.logged.data, "no space");
-	pthread_mutex_unlock(&f.lock);
-	boxes.instead = NULL;
-	WAIT_FOR(stats_of(&f).waiting == 4);
-	call_and_fill(&f);
-	stats = stats_of(&f);
-	assert_int_equal(stats.misses, 2);
-	assert_int_equal(stats.hits, 1);
-	close_pool(&f);
-}
-
-static void test_a_file_that_cannot_be_shown_is_sent(void **state)
-{
-	struct fixture f;
-
-	prepare(&f, 2);
-	boxes.no_mounts = true;
-	open_prepared(&f, &mounted_plugin);
-	call_and_fill(&f);
-	call_and_fill(&f);
-	assert_int_equal(stats_of(&f).hits, 1);
-	close_pool(&f);
-}
-
-static void test_a_box_where_no_agent_can_run(void **state)
-{
-	struct hookbox_result *r;
-	struct fixture f;
-
-	prepare(&f, 1);
-	boxes.instead = "printf '\\036agent  Linux x86_64\\n'; read -r n; exit 125";
-	open_prepared(&f, &sent_plugin);
-	for (int i = 0; i < 2; i++) {
-		r = RUN(&f, PLAIN, "echo", "cold");
-		assert_string_equal(r->out, "cold\n");
-		hookbox_result_free(r);
-		WAIT_FOR(stats_of(&f).failures && !stats_of(&f).creating);
-	}
-	usleep(600000);
-	assert_int_equal(stats_of(&f).failures, 1);
-	close_pool(&f);
-}
-
-/* ---- The close ---- */
-
-static void test_boxes_that_are_being_made_are_ended(void **state)
-{
-	static const char *const scripts[] = {
-		"sleep 0.3; echo $$ >>\"$0\"; exec \"$@\"",
-		"echo $$ >>\"$0\"; exec sleep 3600",
-	};
-
-	for (size_t i = 0; i < 2; i++) {
-		struct hookbox_result *r;
-		struct fixture f;
-
-		prepare(&f, 2);
-		boxes.instead = scripts[i];
-		open_prepared(&f, &sent_plugin);
-		r = RUN(&f, PLAIN, "true");
-		hookbox_result_free(r);
-		WAIT_FOR(stats_of(&f).creating == 2);
-		close_pool(&f);
-	}
-}
-
-static void test_a_pool_that_nobody_asked(void **state)
-{
-	struct fixture f;
-
-	open_pool(&f, &sent_plugin, 2);
-	assert_true(pool_wait_full(f.pool, 0));
-	close_pool(&f);
-	assert_int_equal(boxes.planned, 0);
-}
-
-/* The boxes are the parent's; the child's calls start cold. */
-static void test_a_process_that_was_forked(void **state)
-{
-	struct fixture f;
-	int status;
-	pid_t child;
-
-	open_pool(&f, &mounted_plugin, 1);
-	call_and_fill(&f);
-	child = fork();
-	if (!child) {
-		struct hookbox_result *r = RUN(&f, PLAIN, "echo", "child");
-
-		_exit(r->end == HOOKBOX_EXITED && !strcmp(r->out, "child\n") ? 0 : 1);
-	}
-	assert_int_equal(waitpid(child, &status, 0), child);
-	assert_int_equal(status, 0);
-	call_and_fill(&f);
-	assert_int_equal(stats_of(&f).hits, 1);
-	close_pool(&f);
-}
-
-/* ---- Where there can be none ---- */
-
-static void test_sandboxes_that_can_have_none(void **state)
-{
-	struct hookbox_error error = {0};
-	struct fixture f;
-
-	prepare(&f, 1);
-	assert_true(sandbox_open(&f.config, &kept_plugin, &f.context, &f.sandbox, &error) < 0);
-	assert_contains(error.message, "test:1: [sandbox box] pool: kept starts no fresh box");
-	f.config.agent = false;
-	assert_true(sandbox_open(&f.config, &sent_plugin, &f.context, &f.sandbox, &error) < 0);
-	assert_contains(error.message, "agent = off");
-	ledger_free(f.context.ledger);
-}
-
-static void test_without_an_agent_calls_start_cold(void **state)
-{
-	struct hookbox_error error = {0};
-	struct hookbox_result *r;
-	struct fixture f;
-
-	prepare(&f, 1);
-	f.context.agent_dir = NULL;
-	assert_int_equal(sandbox_open(&f.config, &sent_plugin, &f.context, &f.sandbox, &error), 0);
-	assert_null(sandbox_pool(f.sandbox));
-	assert_contains(f.logged.data, "hookbox-agent is not installed");
-	r = RUN(&f, PLAIN, "echo", "cold");
-	assert_string_equal(r->out, "cold\n");
-	hookbox_result_free(r);
-	close_pool(&f);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -425,15 +256,7 @@ int main(void)
 		cmocka_unit_test(test_a_box_grows_old),
 		cmocka_unit_test(test_a_call_that_kills_its_agent_is_lost),
 		cmocka_unit_test(test_a_box_that_cannot_be_ended),
-		cmocka_unit_test(test_failures_put_the_next_try_off),
-		cmocka_unit_test(test_a_file_that_cannot_be_shown_is_sent),
-		cmocka_unit_test(test_a_box_where_no_agent_can_run),
-		cmocka_unit_test(test_boxes_that_are_being_made_are_ended),
-		cmocka_unit_test(test_a_pool_that_nobody_asked),
-		cmocka_unit_test(test_a_process_that_was_forked),
-		cmocka_unit_test(test_sandboxes_that_can_have_none),
-		cmocka_unit_test(test_without_an_agent_calls_start_cold),
 	};
 
-	return run_pool_tests(tests, sizeof(tests) / sizeof(tests[0]));
+	return cmocka_run_group_tests(tests, pools_setup, pools_teardown);
 }

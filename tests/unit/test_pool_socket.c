@@ -42,7 +42,7 @@ static void test_large_answers_over_a_socket(void **state)
 	open_pool(&f, &mounted_plugin, 1);
 	call_and_fill(&f);
 	for (int i = 0; i < 10; i++) {
-		struct hookbox_result *r = RUN(&f, PLAIN, "sh", "-c",
+		struct hookbox_result *r = RUN(f.sandbox, PLAIN, "sh", "-c",
 					       "head -c 900000 /dev/zero >&2 & head -c 4000000 "
 					       "/dev/zero; wait");
 
@@ -89,7 +89,7 @@ static void test_the_carrier_ends(void **state)
 			"echo $! >>\"$0\"; exec 3<&-; wait";
 	call_and_fill(&f);
 	assert_int_equal(stats_of(&f).sockets, 1);
-	r = RUN(&f, PLAIN, "sh", "-c", "kill -9 $(head -n 1 \"$0\"); sleep 3600", boxes.pids);
+	r = RUN(f.sandbox, PLAIN, "sh", "-c", "kill -9 $(head -n 1 \"$0\"); sleep 3600", boxes.pids);
 	assert_int_equal(r->end, HOOKBOX_LOST);
 	hookbox_result_free(r);
 	boxes.instead = NULL;
@@ -136,5 +136,5 @@ int main(void)
 		cmocka_unit_test(test_a_door_of_a_killed_host),
 	};
 
-	return run_pool_tests(tests, sizeof(tests) / sizeof(tests[0]));
+	return cmocka_run_group_tests(tests, pools_setup, pools_teardown);
 }
