@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The pool's threads. Two fillers start boxes, and live as long as these do: a backend may tie a
- * box to the thread that started it. The keeper watches the boxes that wait, and ends those that
+ * box to the thread that started it. The warden watches the boxes that wait, and ends those that
  * are used, old or dead. The lock is never held while one of them waits for anything else.
  */
 #include <poll.h>
@@ -70,6 +70,32 @@ bool pool_box_is_too_old(const struct pool *pool, const struct pool_box *box)
 	return pool->max_age_us != CLOCK_NEVER && clock_us() - box->born_us >= pool->max_age_us;
 }
 
+/* ---- The network keeper ---- */
+
+/*
+ * To make a network for each box takes as long as all the rest of it. One box more can keep one for
+ * all: it is a box like any other, whose agent is never asked for anything.
+ */
+const char *pool_network(const struct pool *pool)
+{
+	return pool->network_keeper ? pool->network_keeper->id : "";
+}
+
+/* Was the box made for a network that is no longer the pool's? */
+static bool is_of_old_network(const struct pool *pool, const char *network_of)
+{
+	return *network_of && strcmp(network_of, pool_network(pool)) != 0;
+}
+
+static void retire_keeper(struct pool *pool)
+{
+	struct pool_box *keeper = pool->network_keeper;
+
+	pool->network_keeper = NULL;
+	channel_hang_up(keeper->channel);
+	pool_retire(pool, keeper);
+}
+
 /* ---- Fillers ---- */
 
 /* When a box's successor is made: early enough to be there when it goes. */
@@ -86,7 +112,7 @@ static int64_t next_fill(struct pool *pool)
 	int64_t now = clock_us(), until = CLOCK_NEVER;
 	struct pool_box *box;
 
-	if (pool->hopeless || pool->stats.ending > pool->size + ENDING_MAX)
+	if (pool->hopeless || pool->network_coming || pool->stats.ending > pool->size + ENDING_MAX)
 		return CLOCK_NEVER;
 	/* One is enough to see whether it works again. */
 	if (pool->failed_in_row && pool->stats.creating)
@@ -138,12 +164,12 @@ static bool try_other_way(struct pool *pool, enum pool_way way)
 }
 
 /* Under the lock; true when it is to be told. */
-static bool take_failure(struct pool *pool, enum pool_way way, int problem)
+static bool take_failure(struct pool *pool, enum pool_way way, int problem, const char *network_of)
 {
 	bool first = !pool->failed_in_row;
 	bool other;
 
-	if (problem == CHANNEL_CANCELLED)
+	if (problem == CHANNEL_CANCELLED || is_of_old_network(pool, network_of))
 		return false;
 	other = try_other_way(pool, way);
 	pool->stats.failures++;
@@ -155,17 +181,29 @@ static bool take_failure(struct pool *pool, enum pool_way way, int problem)
 	return first || pool->hopeless;
 }
 
-static void take_box(struct pool *pool, enum pool_way way, struct pool_box *box)
+static void take_way(struct pool *pool, enum pool_way way, const struct pool_box *box)
 {
 	/* An agent that did not find the door open came by its stdout; so will the others. */
 	pool->way = way == POOL_SOCKET && !channel_has_socket(box->channel) ? POOL_MOUNTED : way;
 	pool->way_works = true;
 	pool->failed_in_row = 0;
+}
+
+static void take_keeper(struct pool *pool, struct pool_box *box)
+{
+	pool->stats.keepers++;
+	pool->network_keeper = box;
+}
+
+static void take_box(struct pool *pool, struct pool_box *box)
+{
 	pool->stats.refills++;
 	pool->stats.sockets += channel_has_socket(box->channel);
 	TAILQ_INSERT_TAIL(&pool->waiting, box, link);
 	pool->stats.waiting++;
-	if (pool->stats.waiting > pool->size)
+	if (is_of_old_network(pool, box->network_of))
+		retire_waiting(pool, box);
+	else if (pool->stats.waiting > pool->size)
 		retire_waiting(pool, TAILQ_FIRST(&pool->waiting));
 }
 
@@ -173,21 +211,28 @@ static void take_box(struct pool *pool, enum pool_way way, struct pool_box *box)
 static void create_one(struct pool *pool)
 {
 	struct sandbox *sandbox = pool->sandbox;
+	bool is_keeper = pool->keeps_network && !pool->network_keeper;
+	char network_of[LEDGER_CALL_ID_SIZE];
 	enum pool_way way = pool->way;
 	struct hookbox_error error = {0};
 	struct pool_box *box = NULL;
 	bool tell = false;
 	int problem;
 
+	strcpy(network_of, pool_network(pool));
+	pool->network_coming |= is_keeper;
 	pool->stats.creating++;
 	pthread_mutex_unlock(&pool->lock);
-	problem = pool_box_create(sandbox, way, pool->silence_ms, pool->cancel_fd, &box, &error);
+	problem = pool_box_create(pool, way, network_of, &box, &error);
 	pthread_mutex_lock(&pool->lock);
 	pool->stats.creating--;
-	if (problem)
-		tell = take_failure(pool, way, problem);
-	else
-		take_box(pool, way, box);
+	pool->network_coming &= !is_keeper;
+	if (problem) {
+		tell = take_failure(pool, way, problem, network_of);
+	} else {
+		take_way(pool, way, box);
+		(is_keeper ? take_keeper : take_box)(pool, box);
+	}
 	pool_signal(pool->wake_fd);
 	pthread_cond_broadcast(&pool->changed);
 	if (!tell)
@@ -242,7 +287,7 @@ void *pool_fill(void *data)
 	return NULL;
 }
 
-/* ---- The keeper ---- */
+/* ---- The warden ---- */
 
 /* Something came from a box that waits: most likely its end. Without the lock meanwhile. */
 static void look_at(struct pool *pool, struct pool_box *box)
@@ -262,6 +307,30 @@ static void look_at(struct pool *pool, struct pool_box *box)
 	if (clock_us() - box->born_us < YOUNG_US)
 		put_off(pool);
 	pool_retire(pool, box);
+	pthread_cond_broadcast(&pool->changed);
+}
+
+/* The same from the network keeper: what network there was has gone with it. */
+static void look_at_keeper(struct pool *pool)
+{
+	struct pool_box *keeper = pool->network_keeper;
+	struct sandbox *sandbox = pool->sandbox;
+	bool usable;
+
+	pthread_mutex_unlock(&pool->lock);
+	usable = channel_is_usable(keeper->channel);
+	if (!usable)
+		log_write(sandbox->context.log, SANDBOX_LOG_WARNING,
+			  "[sandbox %s] the network keeper of the pool ended, and with it what "
+			  "network the boxes there had; they are replaced", sandbox->name);
+	pthread_mutex_lock(&pool->lock);
+	if (usable)
+		return;
+	if (clock_us() - keeper->born_us < YOUNG_US)
+		put_off(pool);
+	while (!TAILQ_EMPTY(&pool->waiting))
+		retire_waiting(pool, TAILQ_FIRST(&pool->waiting));
+	retire_keeper(pool);
 	pthread_cond_broadcast(&pool->changed);
 }
 
@@ -289,11 +358,15 @@ static int next_look_ms(struct pool *pool)
 /* Waits until there is something to do. Without the lock meanwhile. */
 static void watch(struct pool *pool)
 {
-	struct pollfd fds[1 + CONFIG_POOL_MAX] = {{.fd = pool->wake_fd, .events = POLLIN}};
+	struct pool_box *keeper = pool->network_keeper;
+	struct pollfd fds[2 + CONFIG_POOL_MAX] = {
+		{.fd = pool->wake_fd, .events = POLLIN},
+		{.fd = keeper ? channel_fd(keeper->channel) : -1, .events = POLLIN},
+	};
 	int timeout_ms = next_look_ms(pool);
 	struct pool_box *box;
 	uint64_t count;
-	nfds_t n = 1;
+	nfds_t n = 2;
 
 	TAILQ_FOREACH(box, &pool->waiting, link)
 		fds[n++] = (struct pollfd){.fd = channel_fd(box->channel), .events = POLLIN};
@@ -301,9 +374,11 @@ static void watch(struct pool *pool)
 	if (poll(fds, n, timeout_ms) < 0)
 		n = 0;
 	if (n && fds[0].revents && read(pool->wake_fd, &count, sizeof(count)) < 0)
-		n = 1;
+		n = 2;
 	pthread_mutex_lock(&pool->lock);
-	for (nfds_t i = 1; i < n; i++)
+	if (n && fds[1].revents)
+		look_at_keeper(pool);
+	for (nfds_t i = 2; i < n; i++)
 		if (fds[i].revents && (box = find_by_fd(pool, fds[i].fd)))
 			look_at(pool, box);
 }
@@ -315,15 +390,18 @@ static void retire_old(struct pool *pool)
 	while ((box = TAILQ_FIRST(&pool->waiting)) &&
 	       (pool->stopping || pool_box_is_too_old(pool, box)))
 		retire_waiting(pool, box);
+	/* Nobody will look for its network any more. */
+	if (pool->stopping && pool->network_keeper && !pool->stats.creating)
+		retire_keeper(pool);
 }
 
-void *pool_keep(void *data)
+void *pool_watch(void *data)
 {
 	struct pool *pool = data;
 
 	pthread_mutex_lock(&pool->lock);
 	while (!pool->stopping || pool->stats.creating || pool->stats.waiting ||
-	       pool->stats.ending) {
+	       pool->network_keeper || pool->stats.ending) {
 		retire_old(pool);
 		if (TAILQ_EMPTY(&pool->ending))
 			watch(pool);

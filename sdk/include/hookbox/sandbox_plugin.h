@@ -91,6 +91,11 @@ extern "C" {
  * call leaves behind is looked for on the host.
  */
 #define SANDBOX_HOST_PROCESS (UINT64_C(1) << 6)
+/*
+ * A plan can put its new box into the network of another one (sandbox_plan_request.network_of), and
+ * a call's box as well as a pool's. The box's plan_end() ends the one and not the other.
+ */
+#define SANDBOX_SHARES_NETWORK (UINT64_C(1) << 7)
 
 /*
  * ---- Parameters ----
@@ -210,6 +215,12 @@ struct sandbox_plan_request {
 	struct sandbox_mount_list mounts; /* to make visible; empty unless SANDBOX_MOUNTS */
 	const char *const *labels;	/* KEY=value for what is created; NULL-terminated */
 	const char *state_dir;		/* private directory (0700) of this host, or NULL */
+	/*
+	 * The call id that a box was planned with whose network this one is to share; NULL: it has its
+	 * own. Only with SANDBOX_SHARES_NETWORK. The host also asks for such a plan when it opens the
+	 * sandbox, before there is any box: settings that do not go together with it are to be refused.
+	 */
+	const char *network_of;
 };
 
 /*
