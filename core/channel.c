@@ -331,6 +331,7 @@ static struct channel *channel_new(const struct channel_start *start)
 		return NULL;
 	pthread_mutex_init(&channel->lock, NULL);
 	channel->holders = 1;
+	channel->once = start->once;
 	channel->silence_ms = start->silence_ms;
 	channel->socket = -1;
 	channel->process = (struct process){.pidfd = -1, .in = -1, .out = {-1, -1}};

@@ -55,7 +55,8 @@ void channel_break(struct channel *channel, const char *format, ...)
 	vsnprintf(channel->reason, sizeof(channel->reason), format, args);
 	va_end(args);
 	/* Whatever the agent runs ends with its stdin, before somebody looks for what is left. */
-	channel_hang_up(channel);
+	if (!channel->over)
+		channel_hang_up(channel);
 	wake_all(channel);
 }
 
@@ -265,18 +266,25 @@ static void answer_ping(struct channel *channel, const struct frame *frame)
 		break_protocol(channel, "it asks again and again, and reads no answer");
 }
 
-static void take_frame(struct channel *channel, const struct frame *frame)
+/* When it has served its one call, what carries it is told at the close: here that would cost time. */
+static void take_bye(struct channel *channel, const struct frame *frame)
 {
 	struct frame_bye bye;
+	bool read = !frame_get_bye(frame, &bye);
 
+	channel->over = channel->once && read && bye.code == FRAME_BYE_DONE;
+	channel_break(channel, "the agent ended: %s",
+		      read && bye.text[0] ? bye.text : "it did not say why");
+}
+
+static void take_frame(struct channel *channel, const struct frame *frame)
+{
 	if (frame->call) {
 		take_call_frame(channel, frame);
 	} else if (frame->type == FRAME_PING) {
 		answer_ping(channel, frame);
 	} else if (frame->type == FRAME_BYE) {
-		channel_break(channel, "the agent ended: %s",
-			      !frame_get_bye(frame, &bye) && bye.text[0] ? bye.text
-									 : "it did not say why");
+		take_bye(channel, frame);
 	}
 }
 

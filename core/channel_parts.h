@@ -43,6 +43,7 @@ struct channel {
 	struct process process;		/* the planned one; its `in` and out[0] carry the frames ... */
 	int socket;			/* ... unless this does; -1: there is none */
 	struct frame_agent_hello agent;
+	bool once;			/* the agent ends after a call, and says so */
 	int64_t silence_ms;
 
 	struct frame_reader reader;
@@ -65,6 +66,7 @@ struct channel {
 	int64_t sent_us;
 	int64_t pinged_us;		/* 0: no answer is due */
 	bool unheard;			/* nothing can be written any more; what is there is read */
+	bool over;			/* the agent has served its one call */
 	bool broken;
 	char reason[1024];		/* why */
 };

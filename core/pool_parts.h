@@ -28,6 +28,8 @@ enum pool_way {
 };
 
 #define POOL_FILLERS 2
+/* A call that found a box has the processors to itself for so long: most are over by then. */
+#define POOL_QUIET_US 5000
 
 TAILQ_HEAD(pool_list, pool_box);
 
@@ -38,7 +40,9 @@ struct pool {
 	int64_t max_age_us;		/* CLOCK_NEVER: none */
 	int64_t silence_ms;
 	_Atomic pid_t pid;		/* whose threads they are; 0: none were started */
-	int wake_fd;			/* wakes the warden */
+	int watch_fd;			/* what the warden waits for: boxes, and these two */
+	int wake_fd;			/* wakes it now */
+	int later_fd;			/* a timer that wakes it when a call has had its quiet */
 	int cancel_fd;			/* readable: boxes that are being made are given up */
 	pthread_t fillers[POOL_FILLERS];
 	size_t n_fillers;
@@ -47,6 +51,7 @@ struct pool {
 	pthread_cond_t changed;
 	bool stopping;
 	bool over;			/* the warden has ended the last box */
+	bool later;			/* the timer runs */
 	bool hopeless;			/* no agent can run in these boxes */
 	int64_t fill_from_us;
 	enum pool_way way;
@@ -76,15 +81,19 @@ bool pool_box_end(struct sandbox *sandbox, struct pool_box *box, char reason[SAN
 
 /* ---- Boxes that wait and go (pool_threads.c), under the lock ---- */
 
+/* Lets it wait, as the first or the last. */
+void pool_put_in(struct pool *pool, struct pool_box *box, bool first);
 /* Takes one out of those that wait. */
 void pool_take_out(struct pool *pool, struct pool_box *box);
-/* Hands one, which is in no list, to the warden. */
+/* Leaves one, which is in no list, to the warden, without waking it. */
 void pool_retire(struct pool *pool, struct pool_box *box);
 /* The id of the network keeper, or "": there is none, or not now. */
 const char *pool_network(const struct pool *pool);
 bool pool_box_is_too_old(const struct pool *pool, const struct pool_box *box);
 /* Waits for a change until then. */
 void pool_wait_until(struct pool *pool, int64_t us);
+/* Wakes the threads in a moment: a call runs, and each of them would take a processor from it. */
+void pool_wake_later(struct pool *pool);
 /* Makes an eventfd readable. */
 void pool_signal(int fd);
 

@@ -4,8 +4,9 @@
  * box to the thread that started it. The warden watches the boxes that wait, and ends those that
  * are used, old or dead. The lock is never held while one of them waits for anything else.
  */
-#include <poll.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "call.h"
@@ -19,6 +20,7 @@
 #define YOUNG_US 10000000
 /* While more than so many wait to be ended beyond the pool's size, none is made. */
 #define ENDING_MAX 16
+#define EVENTS_AT_ONCE 16
 
 /* ---- Waking and moving ---- */
 
@@ -29,6 +31,15 @@ void pool_signal(int fd)
 	/* A counter that is full wakes as well. */
 	if (write(fd, &one, sizeof(one)) < 0)
 		return;
+}
+
+void pool_wake_later(struct pool *pool)
+{
+	const struct itimerspec quiet = {.it_value.tv_nsec = POOL_QUIET_US * 1000};
+
+	/* Calls that come one after the other must not put it off for ever. */
+	if (!pool->later)
+		pool->later = !timerfd_settime(pool->later_fd, 0, &quiet, NULL);
 }
 
 void pool_wait_until(struct pool *pool, int64_t us)
@@ -46,13 +57,34 @@ void pool_retire(struct pool *pool, struct pool_box *box)
 	box->over_us = clock_us();
 	TAILQ_INSERT_TAIL(&pool->ending, box, link);
 	pool->stats.ending++;
-	pool_signal(pool->wake_fd);
-	if (pool->stopping)
-		pthread_cond_broadcast(&pool->changed);
+}
+
+/* One that cannot be watched is looked at when it is taken. */
+static void watch_box(struct pool *pool, struct pool_box *box)
+{
+	struct epoll_event event = {.events = EPOLLIN, .data.ptr = box};
+
+	epoll_ctl(pool->watch_fd, EPOLL_CTL_ADD, channel_fd(box->channel), &event);
+}
+
+static void unwatch_box(struct pool *pool, struct pool_box *box)
+{
+	epoll_ctl(pool->watch_fd, EPOLL_CTL_DEL, channel_fd(box->channel), NULL);
+}
+
+void pool_put_in(struct pool *pool, struct pool_box *box, bool first)
+{
+	watch_box(pool, box);
+	if (first)
+		TAILQ_INSERT_HEAD(&pool->waiting, box, link);
+	else
+		TAILQ_INSERT_TAIL(&pool->waiting, box, link);
+	pool->stats.waiting++;
 }
 
 void pool_take_out(struct pool *pool, struct pool_box *box)
 {
+	unwatch_box(pool, box);
 	TAILQ_REMOVE(&pool->waiting, box, link);
 	pool->stats.waiting--;
 }
@@ -92,6 +124,7 @@ static void retire_keeper(struct pool *pool)
 	struct pool_box *keeper = pool->network_keeper;
 
 	pool->network_keeper = NULL;
+	unwatch_box(pool, keeper);
 	channel_hang_up(keeper->channel);
 	pool_retire(pool, keeper);
 }
@@ -193,14 +226,14 @@ static void take_keeper(struct pool *pool, struct pool_box *box)
 {
 	pool->stats.keepers++;
 	pool->network_keeper = box;
+	watch_box(pool, box);
 }
 
 static void take_box(struct pool *pool, struct pool_box *box)
 {
 	pool->stats.refills++;
 	pool->stats.sockets += channel_has_socket(box->channel);
-	TAILQ_INSERT_TAIL(&pool->waiting, box, link);
-	pool->stats.waiting++;
+	pool_put_in(pool, box, false);
 	if (is_of_old_network(pool, box->network_of))
 		retire_waiting(pool, box);
 	else if (pool->stats.waiting > pool->size)
@@ -299,8 +332,7 @@ static void look_at(struct pool *pool, struct pool_box *box)
 	usable = channel_is_usable(box->channel);
 	pthread_mutex_lock(&pool->lock);
 	if (usable) {
-		TAILQ_INSERT_HEAD(&pool->waiting, box, link);
-		pool->stats.waiting++;
+		pool_put_in(pool, box, true);
 		return;
 	}
 	pool->stats.deaths++;
@@ -334,14 +366,25 @@ static void look_at_keeper(struct pool *pool)
 	pthread_cond_broadcast(&pool->changed);
 }
 
-static struct pool_box *find_by_fd(struct pool *pool, int fd)
+/* Somebody may have taken it since. */
+static bool is_waiting(struct pool *pool, const struct pool_box *asked)
 {
 	struct pool_box *box;
 
 	TAILQ_FOREACH(box, &pool->waiting, link)
-		if (channel_fd(box->channel) == fd)
-			return box;
-	return NULL;
+		if (box == asked)
+			return true;
+	return false;
+}
+
+static void take_wake(struct pool *pool, const int *fd)
+{
+	uint64_t count;
+
+	if (read(*fd, &count, sizeof(count)) < 0 || fd == &pool->wake_fd)
+		return;
+	pool->later = false;
+	pthread_cond_broadcast(&pool->changed);
 }
 
 static int next_look_ms(struct pool *pool)
@@ -358,29 +401,22 @@ static int next_look_ms(struct pool *pool)
 /* Waits until there is something to do. Without the lock meanwhile. */
 static void watch(struct pool *pool)
 {
-	struct pool_box *keeper = pool->network_keeper;
-	struct pollfd fds[2 + CONFIG_POOL_MAX] = {
-		{.fd = pool->wake_fd, .events = POLLIN},
-		{.fd = keeper ? channel_fd(keeper->channel) : -1, .events = POLLIN},
-	};
-	int timeout_ms = next_look_ms(pool);
-	struct pool_box *box;
-	uint64_t count;
-	nfds_t n = 2;
+	struct epoll_event events[EVENTS_AT_ONCE];
+	int timeout_ms = next_look_ms(pool), n;
 
-	TAILQ_FOREACH(box, &pool->waiting, link)
-		fds[n++] = (struct pollfd){.fd = channel_fd(box->channel), .events = POLLIN};
 	pthread_mutex_unlock(&pool->lock);
-	if (poll(fds, n, timeout_ms) < 0)
-		n = 0;
-	if (n && fds[0].revents && read(pool->wake_fd, &count, sizeof(count)) < 0)
-		n = 2;
+	n = epoll_wait(pool->watch_fd, events, EVENTS_AT_ONCE, timeout_ms);
 	pthread_mutex_lock(&pool->lock);
-	if (n && fds[1].revents)
-		look_at_keeper(pool);
-	for (nfds_t i = 2; i < n; i++)
-		if (fds[i].revents && (box = find_by_fd(pool, fds[i].fd)))
-			look_at(pool, box);
+	for (int i = 0; i < n; i++) {
+		void *what = events[i].data.ptr;
+
+		if (what == &pool->wake_fd || what == &pool->later_fd)
+			take_wake(pool, what);
+		else if (what == pool->network_keeper)
+			look_at_keeper(pool);
+		else if (is_waiting(pool, what))
+			look_at(pool, what);
+	}
 }
 
 static void retire_old(struct pool *pool)

@@ -131,7 +131,6 @@ static int set_up(struct agent *agent, const struct options *options)
 	if (code)
 		return code;
 	set_limits(agent);
-	agent->once = options->once;
 	agent->ready_end = &agent->ready;
 	agent->next_us = NEVER;
 	agent->now_us = agent->heard_us = agent->reaped_us = agent_clock_us();
@@ -140,7 +139,11 @@ static int set_up(struct agent *agent, const struct options *options)
 	agent->hidden = system_hide();
 	agent->surroundings.adopts = system_adopt_orphans();
 	code = watch_open(&agent->watch);
-	return code ? code : channel_open(agent, options->connect);
+	if (code)
+		return code;
+	agent_rehearse(agent);
+	agent->once = options->once;
+	return channel_open(agent, options->connect);
 }
 
 int main(int argc, char **argv)
@@ -165,7 +168,6 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	channel_greet(agent);
-	keepers_prepare(agent);
 	status = agent_serve(agent);
 	bytes_free(&agent->outbox);
 	bytes_free(&agent->block);
