@@ -85,7 +85,7 @@ static struct pool *pool_new(struct sandbox *sandbox, const struct config_sandbo
 	return pool;
 }
 
-/* The keeper knows what woke it by the address. */
+/* The warden knows what woke it by the address. */
 static bool watch(struct pool *pool, int *fd)
 {
 	struct epoll_event event = {.events = EPOLLIN, .data.ptr = fd};

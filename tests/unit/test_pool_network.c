@@ -308,7 +308,7 @@ static void test_keepers_that_die_young_put_the_next_off(void **state)
 	struct fixture f;
 
 	prepare_network(&f, 1);
-	network.keeper = "(sleep 0.1; kill -9 $$) &";
+	network.keeper = "( (sleep 0.2; kill -9 $$) & )";
 	open_prepared(&f, &network_plugin);
 	r = RUN(f.sandbox, PLAIN, "true");
 	hookbox_result_free(r);
