@@ -85,7 +85,6 @@ void agent_rehearse(struct agent *agent)
 	};
 
 	agent->in.fd = agent->out.fd = -1;
-	keepers_prepare(agent);
 	if (call_run(agent, 1, &asked))
 		return;
 	while (agent->calls && !agent->closing)
