@@ -37,7 +37,7 @@ void pool_wake_later(struct pool *pool)
 {
 	const struct itimerspec quiet = {.it_value.tv_nsec = POOL_QUIET_US * 1000};
 
-	if (pool->keeper_busy) {
+	if (pool->warden_busy) {
 		pthread_cond_broadcast(&pool->changed);
 		return;
 	}
@@ -453,9 +453,9 @@ void *pool_watch(void *data)
 		}
 		/* It may take long, and the fillers are not to wait for it. */
 		wake_fillers(pool);
-		pool->keeper_busy = true;
+		pool->warden_busy = true;
 		end_one(pool);
-		pool->keeper_busy = false;
+		pool->warden_busy = false;
 	}
 	pool->over = true;
 	pthread_cond_broadcast(&pool->changed);
