@@ -92,8 +92,9 @@ extern "C" {
  */
 #define SANDBOX_HOST_PROCESS (UINT64_C(1) << 6)
 /*
- * A plan can put its new box into the network of another one (sandbox_plan_request.network_of), and
- * a call's box as well as a pool's. The box's plan_end() ends the one and not the other.
+ * A plan can let its fresh box share the network of another one (sandbox_plan_request.network_of).
+ * The user asks for it with network_keeper = yes: the other one, the keeper, is then planned like a
+ * box of the pool, whose one call never comes.
  */
 #define SANDBOX_SHARES_NETWORK (UINT64_C(1) << 7)
 
@@ -216,9 +217,9 @@ struct sandbox_plan_request {
 	const char *const *labels;	/* KEY=value for what is created; NULL-terminated */
 	const char *state_dir;		/* private directory (0700) of this host, or NULL */
 	/*
-	 * The call id that a box was planned with whose network this one is to share; NULL: it has its
-	 * own. Only with SANDBOX_SHARES_NETWORK. The host also asks for such a plan when it opens the
-	 * sandbox, before there is any box: settings that do not go together with it are to be refused.
+	 * The call id of the box whose network this one is to share; NULL: it has its own. Only with
+	 * SANDBOX_SHARES_NETWORK, and for one-off calls as well. The host also asks for such a plan
+	 * when it opens the sandbox, so that settings which do not go together with it are refused.
 	 */
 	const char *network_of;
 };
