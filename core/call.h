@@ -69,7 +69,7 @@ struct call {
 	char *box_id;
 	bool box_is_new;		/* found or started for this very call */
 	char network_of[LEDGER_CALL_ID_SIZE]; /* the box whose network its fresh one shares; "": none */
-	bool anew;			/* it runs once more, and may not run again */
+	bool anew;			/* this is the second time: nothing is to be in its way */
 	struct strv env;
 	struct strv labels;
 	const char *cwd;

@@ -214,22 +214,28 @@ static const char *const own_network_options[] = {
 /* Can containers with these settings share one's network, and no more than that? */
 static int check_shared_network(const struct docker_run *run, char error[SANDBOX_ERROR_SIZE])
 {
+	static const char *const read_only[] = {"read-only", NULL};
+	bool writable = !run->read_only;
+
 	if (!strcmp(run->network, "host") || strchr(run->network, ':'))
 		return backend_refuse(error,
 				      "network = %s is no network of the containers' own, which "
 				      "one of them could keep for the others; set another",
 				      run->network);
-	/* The engine shows one /etc/hosts and /etc/resolv.conf in all of them. */
-	if (!run->read_only)
-		return backend_refuse(error,
-				      "read_only = no would let a call write what later ones read "
-				      "in /etc/hosts, which belongs to the network; set it to yes");
-	for (size_t i = 0; i < run->extra_args.n; i++)
+	for (size_t i = 0; i < run->extra_args.n; i++) {
 		if (backend_option_is(run->extra_args.v[i], own_network_options))
 			return backend_refuse(error,
 					      "extra_args: \"%s\" is for a container with a network "
 					      "of its own; remove it",
 					      run->extra_args.v[i]);
+		writable |= backend_option_is(run->extra_args.v[i], read_only);
+	}
+	/* The engine shows one /etc/hosts and /etc/resolv.conf in all of them. */
+	if (writable)
+		return backend_refuse(error,
+				      "a root that is not read-only would let a call write what "
+				      "later ones read in /etc/hosts, which belongs to the network; "
+				      "set read_only = yes, and no --read-only in extra_args");
 	return 0;
 }
 

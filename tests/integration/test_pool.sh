@@ -199,7 +199,7 @@ refuse_shared()
 refuse_shared "extra_args = --hostname=x" 'extra_args: "--hostname=x" is for a container with *; remove it*'
 refuse_shared "extra_args = --publish=80:80" 'extra_args: "--publish=80:80" is for *'
 refuse_shared "network = host" "network = host is no network of the containers' own*"
-refuse_shared "read_only = no" "read_only = no would let a call write *"
+refuse_shared "read_only = no" "a root that is not read-only would let a call write *"
 
 # The containers that keep a network for others: those that have one of their own.
 keepers()
