@@ -206,9 +206,9 @@ static int docker_run_open(void *instance, const struct sandbox_host *host,
 
 /* What the engine refuses, or takes no notice of, in a container that shares another's network. */
 static const char *const own_network_options[] = {
-	"add-host", "dns", "dns-opt", "dns-option", "dns-search", "domainname", "expose", "hostname",
-	"ip", "ip6", "link", "link-local-ip", "mac-address", "net", "net-alias", "network",
-	"network-alias", "publish", "publish-all", NULL,
+	"add-host", "dns", "dns-opt", "dns-option", "dns-search", "domainname", "expose",
+	"hostname", "ip", "ip6", "link", "link-local-ip", "mac-address", "net", "net-alias",
+	"network", "network-alias", "publish", "publish-all", NULL,
 };
 
 /* Can containers with these settings share one's network, and no more than that? */
@@ -225,8 +225,8 @@ static int check_shared_network(const struct docker_run *run, char error[SANDBOX
 	for (size_t i = 0; i < run->extra_args.n; i++) {
 		if (backend_option_is(run->extra_args.v[i], own_network_options))
 			return backend_refuse(error,
-					      "extra_args: \"%s\" is for a container with a network "
-					      "of its own; remove it",
+					      "extra_args: \"%s\" is for a container with a "
+					      "network of its own; remove it",
 					      run->extra_args.v[i]);
 		writable |= backend_option_is(run->extra_args.v[i], read_only);
 	}
@@ -234,8 +234,9 @@ static int check_shared_network(const struct docker_run *run, char error[SANDBOX
 	if (writable)
 		return backend_refuse(error,
 				      "a root that is not read-only would let a call write what "
-				      "later ones read in /etc/hosts, which belongs to the network; "
-				      "set read_only = yes, and no --read-only in extra_args");
+				      "later ones read in /etc/hosts, which belongs to the "
+				      "network; set read_only = yes, and no --read-only in "
+				      "extra_args");
 	return 0;
 }
 
