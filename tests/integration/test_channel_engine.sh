@@ -7,6 +7,7 @@
 
 need_engine
 [ "$(id -u)" = 0 ] || skip_rest "only root can start an engine"
+unshare --net true 2>/dev/null || skip_rest "no network namespace can be made here"
 command -v dockerd >/dev/null || skip_rest "there is no dockerd here"
 image=$("$top_srcdir/tests/parts/docker-image.sh" hookbox-test:busybox) || skip_all "no image can be made"
 
@@ -24,9 +25,11 @@ engine_answers()
 	own_docker info >/dev/null 2>&1
 }
 
+# An engine without a bridge removes the interface docker0, which is another engine's: it gets a network
+# of its own.
 start_engine()
 {
-	dockerd --data-root "$dir/data" --exec-root "$dir/exec" --pidfile "$dir/pid" \
+	unshare --net dockerd --data-root "$dir/data" --exec-root "$dir/exec" --pidfile "$dir/pid" \
 		-H "unix://$dir/sock" --bridge none --iptables=false --ip-masq=false \
 		--ip-forward=false >>"$dir/log" 2>&1 7>&- &
 	engine=$!
@@ -56,6 +59,8 @@ remove_all()
 }
 trap remove_all EXIT
 
+# Of another engine.
+bridge=$(ls -d /sys/class/net/docker0 2>/dev/null)
 start_engine || skip_rest "no second engine can be started here: $(tail -n 1 "$dir/log")"
 docker save "$image" | own_docker load >/dev/null
 own_docker run -d --init --name box --network none --log-driver none "$image" sleep 86400 >/dev/null ||
@@ -116,5 +121,6 @@ like "$end" 'exited 0 * ?works? ;*' "dockerd is back: the next call works"
 exec 7>&-
 wait "$host"
 host=
+is "$(ls -d /sys/class/net/docker0 2>/dev/null)" "$bridge" "the other engine's bridge is as it was"
 nothing_left "calls whose engine was killed"
 tap_done
