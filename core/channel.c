@@ -289,6 +289,7 @@ static int start_process(struct channel *channel, const struct plan *plan,
 static void channel_free(struct channel *channel)
 {
 	cleanup_close(&channel->wake_fd);
+	cleanup_close(&channel->minder_fd);
 	buf_free(&channel->writing);
 	buf_free(&channel->control);
 	buf_free(&channel->data);
@@ -309,6 +310,7 @@ static struct channel *channel_new(const struct channel_start *start)
 	channel->holders = 1;
 	channel->silence_ms = start->silence_ms;
 	channel->process = (struct process){.pidfd = -1, .in = -1, .out = {-1, -1}};
+	channel->minder_fd = -1;
 	channel->buffer = malloc(READER_SIZE);
 	channel->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (channel->buffer && channel->wake_fd >= 0) {
@@ -341,11 +343,15 @@ int channel_open(const struct channel_start *start, struct channel **channel,
 	}
 	pipe_guard_release(&guard);
 	agent_file_free(&opening.file);
-	if (problem)
+	if (problem) {
 		channel_free(opening.channel);
-	else
-		*channel = opening.channel;
-	return problem;
+		return problem;
+	}
+	/* A pool watches its boxes itself. */
+	if (!start->once)
+		channel_mind(opening.channel);
+	*channel = opening.channel;
+	return 0;
 }
 
 /* ---- Holding and closing ---- */
@@ -373,11 +379,23 @@ void channel_close(struct channel *channel, int patience_ms, struct channel_end 
 {
 	struct pipe_guard guard;
 
+	channel_mind_no_more(channel);
 	pipe_guard_set(&guard);
 	/* The end of its stdin tells the agent to end. */
-	end_process(&channel->process, channel->broken ? BROKEN_MS : patience_ms, end);
+	if (channel->process.pidfd >= 0)
+		end_process(&channel->process, channel->broken ? BROKEN_MS : patience_ms, end);
 	pipe_guard_release(&guard);
 	channel_free(channel);
+}
+
+void channel_bury(struct channel *channel)
+{
+	struct process process = channel->process;
+
+	channel->process = (struct process){.pidfd = -1, .in = -1, .out = {-1, -1}};
+	pthread_mutex_unlock(&channel->lock);
+	end_process(&process, BROKEN_MS, NULL);
+	pthread_mutex_lock(&channel->lock);
 }
 
 void channel_hang_up(struct channel *channel)
