@@ -197,6 +197,10 @@ kill -KILL "$(agents)"
 fault "kill -9 of the agent" 'lost 0 swept * (status 137); '
 
 begin_victim
+kill -STOP "$(agents)"
+fault "an agent that was stopped" 'lost 0 * has not answered for *'
+
+begin_victim
 kill -KILL "$(in_box | awk '$3 == "sleep" && $4 == 1000 { print $2 }' | sort -n | grep -vx 1 |
 	while read -r parent; do in_box | awk -v p="$parent" '$1 == p && /hookbox-agent/ { print p }'; done |
 	head -n 1)"
