@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# kill -9 of dockerd under a call in a channel: an engine of the test's own, beside the machine's.
+# kill -9 of dockerd under a call in a channel, and in a box of a pool: an engine of the test's own, beside
+# the machine's.
 # shellcheck disable=SC2016 # the $ are other shells'
 . "${top_srcdir:?}/tests/parts/tap.sh"
 . "$top_srcdir/tests/parts/program.sh"
@@ -12,8 +13,8 @@ command -v dockerd >/dev/null || skip_rest "there is no dockerd here"
 image=$("$top_srcdir/tests/parts/docker-image.sh" hookbox-test:busybox) || skip_all "no image can be made"
 
 tap_dir
+. "$top_srcdir/tests/parts/chorus.sh"
 engine=
-host=
 
 own_docker()
 {
@@ -29,6 +30,9 @@ engine_answers()
 # of its own.
 start_engine()
 {
+	# A containerd of the killed one that nobody has reaped would be taken for one that runs.
+	pkill -KILL -f -- "--config $dir/exec/containerd"
+	rm -f "$dir/exec/containerd/containerd.pid"
 	unshare --net dockerd --data-root "$dir/data" --exec-root "$dir/exec" --pidfile "$dir/pid" \
 		-H "unix://$dir/sock" --bridge none --iptables=false --ip-masq=false \
 		--ip-forward=false >>"$dir/log" 2>&1 7>&- &
@@ -54,7 +58,7 @@ remove_all()
 	own_docker rm -f box >/dev/null 2>&1
 	[ -z "$engine" ] || kill "$engine" 2>/dev/null
 	wait_for "the engine to end" engine_is_gone || of_engine | xargs -r kill -KILL
-	grep -o " $dir/[^ ]*" /proc/mounts | xargs -r umount 2>/dev/null
+	grep -o " $dir/[^ ]*" /proc/mounts | xargs -r umount -l 2>/dev/null
 	rm -rf "$dir"
 }
 trap remove_all EXIT
@@ -65,27 +69,19 @@ start_engine || skip_rest "no second engine can be started here: $(tail -n 1 "$d
 docker save "$image" | own_docker load >/dev/null
 own_docker run -d --init --name box --network none --log-driver none "$image" sleep 86400 >/dev/null ||
 	skip_rest "no container can be started in a second engine"
-printf '[sandbox box]\nmode = docker_exec\ncontainer = box\ndocker_host = unix://%s\nagent_idle = 10s\n' \
-	"$dir/sock" >"$dir/hookbox.ini"
+cat >"$dir/hookbox.ini" <<END
+[sandbox box]
+mode = docker_exec
+container = box
+docker_host = unix://$dir/sock
+agent_idle = 10s
+[sandbox pool]
+mode = docker_run
+image = $image
+docker_host = unix://$dir/sock
+pool = 1
+END
 namespace=$(readlink "/proc/$(own_docker inspect -f '{{.State.Pid}}' box)/ns/pid")
-mkdir "$dir/ends"
-mkfifo "$dir/calls"
-env "$mark" "$top_builddir/tests/fixtures/chorus" "$dir/hookbox.ini" box \
-	"$top_builddir/plugins/.libs" "$dir/ends" <"$dir/calls" 2>"$dir/host" &
-host=$!
-exec 7>"$dir/calls"
-
-# call NAME SCRIPT
-call()
-{
-	echo "$1 60000 $2" >&7
-}
-
-end_of()
-{
-	wait_for "the end of $1" test -f "$dir/ends/$1"
-	end=$(cat "$dir/ends/$1" 2>&1)
-}
 
 # How many processes there are in the box, by the namespace of its first one.
 n_in_box()
@@ -98,29 +94,83 @@ in_box_are()
 	[ "$(n_in_box)" = "$1" ]
 }
 
-call first 'echo works'
-end_of first
+# ---- A channel ----
+
+kill_engine()
+{
+	kill -KILL "$engine"
+	wait "$engine" 2>/dev/null
+}
+
+begin_victim()
+{
+	begin victim 60000 'trap "" TERM; setsid sleep 1000 & exec sleep 1000'
+}
+
+chorus_open box
+call 'echo works'
 like "$end" 'exited 0 proven ?works? ;*' "a channel through the second engine"
 before=$(n_in_box)
-call victim 'trap "" TERM; setsid sleep 1000 & exec sleep 1000'
+begin_victim
 wait_for "the call to begin" in_box_are $((before + 2))
-kill -KILL "$engine"
-wait "$engine" 2>/dev/null
+kill_engine
 end_of victim
 like "$end" 'lost 0 unknown *' "kill -9 of dockerd: the call's end is true"
-call without 'echo works'
-end_of without
+call 'echo works'
 like "$end" 'not started 0 *' "kill -9 of dockerd: the next call says that there is no engine"
 wait_for "the box to be empty" in_box_are 2
 ok $? "kill -9 of dockerd: all in the box ends by itself"
 start_engine
 own_docker start box >/dev/null
-call next 'echo works'
-end_of next
+call 'echo works'
 like "$end" 'exited 0 * ?works? ;*' "dockerd is back: the next call works"
-exec 7>&-
-wait "$host"
-host=
+chorus_close
+
+# ---- A pool ----
+
+pool_boxes()
+{
+	own_docker ps -q --filter label=hookbox.sandbox=pool "$@"
+}
+
+one_waits()
+{
+	[ "$(pool_boxes | wc -l)" = 1 ] &&
+		own_docker top "$(pool_boxes)" -eo pid,args | grep -q " /dev/hookbox-agent"
+}
+
+victim_runs()
+{
+	[ "$(own_docker top "$(pool_boxes | tail -n 1)" -eo pid,args 2>/dev/null | grep -c " sleep 1000$")" = 2 ]
+}
+
+no_pool_box()
+{
+	[ -z "$(pool_boxes -a)" ]
+}
+
+chorus_open pool
+call 'echo works'
+like "$end" 'exited 0 proven ?works? ;*' "a pool in the second engine"
+wait_for "a box that waits" one_waits
+begin_victim
+wait_for "the call to begin" victim_runs
+kill_engine
+end_of victim
+like "$end" 'lost 0 unknown *' "kill -9 of dockerd: the end of the call in a pool's box is true"
+call 'echo works'
+like "$end" 'not started 0 *' "kill -9 of dockerd: the next call says that there is no engine"
+start_engine
+call 'echo works'
+like "$end" 'exited 0 proven ?works? ;*' "dockerd is back: the next call works"
+chorus_close
+# What could not be ended while there was no engine is the next host's to end.
+chorus_open pool
+call 'echo works'
+wait_for "a box that waits" one_waits
+chorus_close
+wait_for "the end of all boxes" no_pool_box
+ok $? "dockerd is back: no box of the pool is left"
 is "$(ls -d /sys/class/net/docker0 2>/dev/null)" "$bridge" "the other engine's bridge is as it was"
 nothing_left "calls whose engine was killed"
 tap_done
