@@ -28,7 +28,7 @@ static int look_ms(const struct channel *channel, int64_t until_us)
 /* The process has ended; somebody else may still hold its stdout. */
 static void see_end(struct channel *channel)
 {
-	struct pollfd fd = {.fd = channel->process.out[0], .events = POLLIN};
+	struct pollfd fd = {.fd = channel_frames_in(channel), .events = POLLIN};
 	char end[512];
 
 	while (!channel->broken && poll(&fd, 1, 0) > 0)
