@@ -80,13 +80,13 @@ nothing_left "calls in a machine of hookbox's"
 
 # ---- A machine of somebody else's ----
 
-# boot: at the same port as before.
+# boot: at the same port as before. The machine holds no call of the chorus open.
 boot()
 {
 	vm_pid=
 	vm_qemu "$vm_dir/kernel" "$vm_dir/initrd" "tcp:127.0.0.1:$vm_port-:22" -m 256 \
 		-name "guest=$dir/own" -serial "file:$dir/console" -daemonize -pidfile "$dir/own.pid" \
-		</dev/null >"$dir/qemu.log" 2>&1 || return 1
+		</dev/null >"$dir/qemu.log" 2>&1 7>&- || return 1
 	own=$(cat "$dir/own.pid")
 	vm_pid=$own
 	vm_wait
