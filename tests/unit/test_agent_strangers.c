@@ -172,8 +172,8 @@ static void test_a_command_of_another_user(void **state)
 	assert_true(start_as_stranger(&other, directory, become_other_stranger));
 	victim = begin_victim(&one);
 	assert_string_equal(intrude(&other, directory, &victim, lines), " ;\n ;\n ;\n");
-	/* Whatever it ends is its own user's. */
-	host_ask(&other, ASK("kill -9 -1; sleep 1000"));
+	/* Whatever it ends is its own user's. What it started afterwards would stay. */
+	host_ask(&other, ASK("kill -9 -1; while :; do :; done"));
 	assert_int_equal(host_end(&other), -SIGKILL);
 	end_victim(&victim);
 	host_stop(&one);
