@@ -303,6 +303,16 @@ image=$("$make_image" hookbox-test:dash) || skip_all "no image can be made"
 without foreign '*no agent runs there: there is no agent for that kind of box:*-Linux-pdp11*' \
 	--volume "$dir/bin:/other:ro" --env PATH=/other:/bin
 
+# An agent's file that is for another machine, by its head, though the name says that it is for this one.
+agents=${HOOKBOX_AGENT_DIR:-$top_builddir/core/agent}
+mkdir "$dir/agents"
+cp "$agents/hookbox-agent" "$dir/agents"
+printf '\267\000' | dd of="$dir/agents/hookbox-agent" bs=1 seek=18 conv=notrunc 2>/dev/null
+export HOOKBOX_AGENT_DIR="$dir/agents"
+without otherfile '*no agent runs there: *ended (status 126)*'
+HOOKBOX_AGENT_DIR=$agents
+is "$(docker exec "$id-otherfile" ls -A /tmp)" "" "... nor of that agent"
+
 make_box user
 open_host 'user = 65534:65534'
 next "another user"

@@ -50,7 +50,7 @@ static int finder_plan(const void *instance, const struct sandbox_plan_request *
 	assert_non_null(request->box_id);
 	if (finder.gone && !strcmp(request->box_id, finder.gone))
 		planned.argv = dead;
-	if (finder.planned++ && finder.mute)
+	if (__atomic_fetch_add(&finder.planned, 1, __ATOMIC_RELAXED) && finder.mute)
 		planned.argv = mute;
 	if (asprintf(&box, "BOX=%s", request->box_id) > 0)
 		sink->env(sink, box);
