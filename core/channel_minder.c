@@ -2,8 +2,8 @@
 /*
  * The thread of a channel that stays. It is there for the times when no call waits: an agent that
  * hears nothing while the caller is busy with a call's output would take us for gone, and a process
- * that ends while no call runs would stay a zombie. It wakes a few times in what the agent takes for
- * silence.
+ * that ends while no call runs would stay a zombie. It wakes a few times in what the agent takes
+ * for silence.
  */
 #include <poll.h>
 #include <sys/eventfd.h>

@@ -122,8 +122,8 @@ void channel_wait(struct channel *channel, struct channel_call *call, struct pol
 void channel_hand_on(struct channel *channel);
 
 /*
- * While all who have calls are busy elsewhere: tells the agent that we are there, when it is time, and
- * reads until it answers. Returns when to look again; early when `own` is readable.
+ * While all who have calls are busy elsewhere: tells the agent that we are there, when it is time,
+ * and reads until it answers. Returns when to look again; early when `own` is readable.
  */
 int64_t channel_stand_in(struct channel *channel, struct pollfd *own);
 
@@ -135,7 +135,7 @@ void channel_mind_no_more(struct channel *channel);
 
 /* ---- The process (channel.c) ---- */
 
-/* Reaps the process of a broken channel without calls. Under the lock, which it lets go meanwhile. */
+/* Reaps the process of a broken channel without calls. Under the lock, let go meanwhile. */
 void channel_bury(struct channel *channel);
 
 /* How it ended, or what it said last, for a reason. */

@@ -322,8 +322,8 @@ static int docker_run_plan(const void *instance, const struct sandbox_plan_reque
 	backend_arg(&args, "--stop-timeout=0");
 	backend_arg(&args, "--pull=%s", run->pull);
 	/*
-	 * An agent reaps orphans itself, and as process 1 no command can kill or stop it. An init before
-	 * it would hold its stdout open for every command of the same user to write into.
+	 * An agent reaps orphans itself, and as process 1 no command can kill or stop it. An init
+	 * before it would hold its stdout open for every command of the same user to write into.
 	 */
 	if (run->init && request->purpose != SANDBOX_PURPOSE_POOL)
 		backend_arg(&args, "--init");
