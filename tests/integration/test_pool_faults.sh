@@ -13,7 +13,8 @@ image=$("$top_srcdir/tests/parts/docker-image.sh" hookbox-test:busybox) || skip_
 tap_dir
 . "$top_srcdir/tests/parts/chorus.sh"
 id=hookbox-test-$$
-box=		# the container of the call that runs
+box=		# the container of the call that began last
+n_victims=0
 
 # shellcheck disable=SC2317 # called by the trap
 remove_all()
@@ -38,12 +39,12 @@ in_box()
 	docker top "$1" -eo pid,ppid,args 2>/dev/null | tail -n +2
 }
 
-# Find the box with so many sleepers, and an agent: it was one of the pool.
+# Finds the box with two sleepers of so many seconds, and an agent: it was one of the pool.
 victim_runs()
 {
 	for box in $(boxes); do
 		in_box "$box" >"$dir/top"
-		[ "$(grep -c ' sleep 1000$' "$dir/top")" = 2 ] && grep -q hookbox-agent "$dir/top" &&
+		[ "$(grep -c " sleep $seconds\$" "$dir/top")" = 2 ] && grep -q hookbox-agent "$dir/top" &&
 			return 0
 	done
 	return 1
@@ -66,7 +67,9 @@ full()
 {
 	n_ready=0
 	for ready in $(boxes); do
-		[ "$(in_box "$ready" | grep -c hookbox-agent)" -lt 2 ] || n_ready=$((n_ready + 1))
+		in_box "$ready" >"$dir/top"
+		[ "$(grep -c hookbox-agent "$dir/top")" -lt 2 ] || grep -q ' sleep ' "$dir/top" ||
+			n_ready=$((n_ready + 1))
 	done
 	[ $n_ready = 2 ]
 }
@@ -88,22 +91,26 @@ none_is_left()
 
 # ---- Calls ----
 
-# begin_victim [TIMEOUT-MS]: a call in a box of the pool that does not end.
+# begin_victim NAME [TIMEOUT-MS [SCRIPT]]: a call in a box of the pool that does not end. $s: seconds.
 begin_victim()
 {
+	n_victims=$((n_victims + 1))
+	seconds=$((1000 + n_victims))
 	wait_until_full
-	begin victim "${1:-60000}" 'trap "" TERM; setsid sleep 1000 & exec sleep 1000'
+	begin "$1" "${2:-60000}" "s=$seconds; ${3:-trap \"\" TERM; setsid sleep \$s & exec sleep \$s}"
 	wait_for "the call to begin in a box of the pool" victim_runs
+	echo "$box" >"$dir/box.$1"
 }
 
-# fault WHAT PATTERN: the end of the call "victim", and what comes then.
+# fault NAME WHAT PATTERN: the end of that call, and what comes then.
 fault()
 {
-	end_of victim
-	like "$end" "$2" "$1: the call's end is true"
+	end_of "$1"
+	box=$(cat "$dir/box.$1")
+	like "$end" "$3" "$2: the call's end is true"
 	wait_for "the end of the box" box_is_gone
-	ok $? "$1: the box is gone"
-	next "$1"
+	ok $? "$2: the box is gone"
+	next "$2"
 }
 
 # command SCRIPT PATTERN WHAT: what a call in a box of the pool comes to.
@@ -133,40 +140,38 @@ close_host()
 # ---- Kills ----
 
 open_host
-begin_victim
+begin_victim cli
 kill -KILL "$(cli)"
-fault "kill -9 of the CLI" 'lost 0 proven * (signal 9); '
-begin_victim
+fault cli "kill -9 of the CLI" 'lost 0 proven * (signal 9); '
+begin_victim agent
 kill -KILL "$(agent)"
-fault "kill -9 of the agent" 'lost 0 proven *; '
-begin_victim
+fault agent "kill -9 of the agent" 'lost 0 proven *; '
+begin_victim container
 docker kill "$box" >/dev/null
-fault "docker kill" 'lost 0 proven *; '
-begin_victim
+fault container "docker kill" 'lost 0 proven *; '
+begin_victim removed
 docker rm -f "$box" >/dev/null
-fault "the container is removed" 'lost 0 proven *; '
-begin_victim
+fault removed "the container is removed" 'lost 0 proven *; '
+
+# ---- What nobody tells of: it takes the host 20 s to believe it ----
+
+begin_victim shim
 kill -KILL "$(ps -o ppid= -p "$(docker inspect -f '{{.State.Pid}}' "$box")" | tr -d ' ')"
-fault "kill -9 of the shim" 'lost 0 proven *; '
-
-# ---- Pauses ----
-
-wait_until_full
-begin victim 60000 'echo begun; setsid sleep 1000 & sleep 1000 & sleep 2; echo on; exit 5'
-wait_for "the call to begin in a box of the pool" victim_runs
+begin_victim paused
+docker pause "$box" >/dev/null
+begin_victim stopped
+kill -STOP "$(agent)"
+begin_victim overdue 3000
+docker pause "$box" >/dev/null
+begin_victim goes-on 60000 'echo begun; setsid sleep $s & sleep $s & sleep 2; echo on; exit 5'
 docker pause "$box" >/dev/null
 sleep 2
 docker unpause "$box" >/dev/null
-fault "docker pause and unpause" 'exited 5 proven ?begun? ;*'
-begin_victim
-docker pause "$box" >/dev/null
-fault "docker pause of a call with time left" 'lost 0 proven * has not answered for *'
-begin_victim 3000
-docker pause "$box" >/dev/null
-fault "docker pause of a call whose time comes" 'timed out 0 proven *'
-begin_victim
-kill -STOP "$(agent)"
-fault "an agent that was stopped" 'lost 0 proven * has not answered for *'
+fault goes-on "docker pause and unpause" 'exited 5 proven ?begun? ;*'
+fault overdue "docker pause of a call whose time comes" 'timed out 0 proven *'
+fault shim "kill -9 of the shim" 'lost 0 proven *; '
+fault paused "docker pause of a call with time left" 'lost 0 proven * has not answered for *'
+fault stopped "an agent that was stopped" 'lost 0 proven * has not answered for *'
 
 # ---- Commands against the agent ----
 
