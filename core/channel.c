@@ -133,6 +133,15 @@ static int see_request(struct opening *opening, struct hookbox_error *error)
 	}
 }
 
+/* Somebody ended it, or the connection was lost: that says nothing about what can run in the box. */
+static bool was_killed(const struct process *process)
+{
+	siginfo_t info = {0};
+
+	return waitid(P_PIDFD, (id_t)process->pidfd, &info, WEXITED | WNOHANG | WNOWAIT) ||
+	       info.si_code != CLD_EXITED || info.si_status > 128;
+}
+
 /* The stream ended, or made no sense, before the agent greeted. */
 static int see_end(struct opening *opening, struct hookbox_error *error)
 {
@@ -146,7 +155,7 @@ static int see_end(struct opening *opening, struct hookbox_error *error)
 	text_add_last_line(&words, noise, n, 300);
 	error_set(error, -EIO, "%s%s%s", end, words.size && !opening->asked ? ": " : "",
 		  words.size && !opening->asked ? words.data : "");
-	return opening->asked ? CHANNEL_NO_AGENT : CHANNEL_NO_WAY;
+	return opening->asked && !was_killed(&channel->process) ? CHANNEL_NO_AGENT : CHANNEL_NO_WAY;
 }
 
 static int send_file(struct opening *opening, struct hookbox_error *error)
