@@ -19,7 +19,6 @@
 /* A CLI whose command has ended: how long it may take to end as well, and its fresh box with it. */
 #define DONE_KEPT_MS 500
 #define DONE_FRESH_MS 10000
-#define BOX_START_MS 120000
 
 /* ---- The request ---- */
 
@@ -194,199 +193,7 @@ struct sandbox_plan_request call_request(const struct call *call, uint32_t purpo
 	};
 }
 
-/* ---- What a killed host left ---- */
-
-struct owners {
-	struct sandbox *sandbox;
-	bool unlisted;
-};
-
-/* A backend that does not list boxes for one owner is not asked for each of the others as well:
- * an engine that hangs would cost a step's time for each. */
-static bool left_by_owner(void *data, const char *owner)
-{
-	struct owners *owners = data;
-
-	return !owners->unlisted && ending_owner(owners->sandbox, owner, &owners->unlisted);
-}
-
-static bool left_in_box(void *data, const char *owner)
-{
-	return ending_owner_in_box(data, owner);
-}
-
-/* Before the first call: what a killed host left in the sandbox goes. Under the lock. */
-static int note_use(struct sandbox *sandbox, struct hookbox_error *error)
-{
-	struct owners owners = {.sandbox = sandbox};
-	int code = 0;
-
-	if (!sandbox->noted)
-		code = ledger_use(sandbox->context.ledger, sandbox->name, sandbox->plugin->name,
-				  NULL, left_by_owner, &owners, error);
-	sandbox->noted = !code;
-	return code;
-}
-
-/* Before the first call in a box that was found. One that we started held nothing. */
-static int note_box(struct sandbox *sandbox, struct hookbox_error *error)
-{
-	int code = 0;
-
-	if (!sandbox->box_noted && sandbox->box.find && !sandbox->started_box_id)
-		code = ledger_use(sandbox->context.ledger, sandbox->name, sandbox->plugin->name,
-				  sandbox->box_id, left_in_box, sandbox, error);
-	sandbox->box_noted = !code;
-	return code;
-}
-
 /* ---- The box ---- */
-
-struct text_holder {
-	char *text;
-};
-
-static void hold_text(const struct sandbox_text_sink *sink, const char *text)
-{
-	struct text_holder *holder = sink->host_data;
-
-	free(holder->text);
-	holder->text = strdup(text);
-}
-
-/* Looking is part of the call and its time; starting is for all calls, however short the first. */
-static int64_t box_time_ms(const struct call *call)
-{
-	int64_t left = (call->deadline_us - clock_us()) / 1000;
-
-	if (call->timeout_ms < 0 || !sandbox_only_finds(call->sandbox))
-		return BOX_START_MS;
-	return left > 0 ? left : 1;
-}
-
-/* Asks the backend for a box; -ENOENT: there is none. */
-static int seek_box(struct sandbox *sandbox, const struct call *call,
-		    const struct sandbox_text_sink *id, char message[SANDBOX_ERROR_SIZE])
-{
-	struct sandbox_box_request request = sandbox_box_request(sandbox, box_time_ms(call));
-	int code = -ENOENT;
-
-	request.not_box_id = sandbox->gone_box_id;
-	if (sandbox->box.find)
-		code = sandbox->box.find(sandbox->instance, &request, id, message);
-	/* It may have come back under its name, or only the connection to it was broken. */
-	if (code == -ENOENT && request.not_box_id && !sandbox->started_box_id) {
-		request.not_box_id = NULL;
-		request.timeout_ms = box_time_ms(call);
-		code = sandbox->box.find(sandbox->instance, &request, id, message);
-	}
-	return code;
-}
-
-/* Makes a new one; what is left of an older one of ours goes first. */
-static int start_box(struct sandbox *sandbox, const struct call *call,
-		     const struct sandbox_text_sink *id, char message[SANDBOX_ERROR_SIZE])
-{
-	struct sandbox_box_request request = sandbox_box_request(sandbox, box_time_ms(call));
-	struct text_holder *holder = id->host_data;
-	int code;
-
-	sandbox_stop_box(sandbox);
-	code = sandbox->box.start(sandbox->instance, &request, id, message);
-	if (!code && holder->text) {
-		sandbox->started_box_id = strdup(holder->text);
-		if (!sandbox->started_box_id)
-			code = -ENOMEM;
-	}
-	/* What a start that failed may have left bears our name: the next host looks for it. */
-	if (code)
-		ledger_keep(sandbox->context.ledger);
-	return code;
-}
-
-/* Finds or starts the sandbox's box. Under the lock. */
-static int find_box(struct sandbox *sandbox, const struct call *call,
-		    char message[SANDBOX_ERROR_SIZE])
-{
-	struct text_holder holder = {0};
-	const struct sandbox_text_sink id = {
-		.size = sizeof(id),
-		.host_data = &holder,
-		.text = hold_text,
-	};
-	int code = seek_box(sandbox, call, &id, message);
-
-	if (code == -ENOENT && sandbox->box.start)
-		code = start_box(sandbox, call, &id, message);
-	/* A note of the ledger is one line. */
-	if (!code && (!holder.text || strchr(holder.text, '\n'))) {
-		snprintf(message, SANDBOX_ERROR_SIZE,
-			 "the backend found a box but gave no id for it");
-		code = -EINVAL;
-	}
-	if (code) {
-		free(holder.text);
-		return code;
-	}
-	free(sandbox->gone_box_id);
-	sandbox->gone_box_id = NULL;
-	sandbox->box_id = holder.text;
-	return 0;
-}
-
-/* Gives the call the box to enter: 0; 1 when there is none and the result says why; or an error. */
-static int enter_box(struct call *call, struct hookbox_error *error)
-{
-	struct sandbox *sandbox = call->sandbox;
-	bool only_finds = sandbox_only_finds(sandbox);
-	char message[SANDBOX_ERROR_SIZE] = "";
-	int code = 0, found = 0;
-	bool new;
-
-	pthread_mutex_lock(&sandbox->lock);
-	if (!only_finds)
-		code = note_use(sandbox, error);
-	new = !sandbox->box_id && (sandbox->box.find || sandbox->box.start);
-	if (!code && new)
-		found = find_box(sandbox, call, message);
-	call->box_is_new = new && !found;
-	/* A box takes longer to start than most calls may last: their time begins with it. */
-	if (call->box_is_new && sandbox->started_box_id)
-		call->deadline_us = clock_deadline_us(call->timeout_ms);
-	if (!code && !found && sandbox->box_id)
-		code = note_box(sandbox, error);
-	if (!code && !found && sandbox->box_id) {
-		call->box_id = strdup(sandbox->box_id);
-		if (!call->box_id)
-			code = error_no_memory(error);
-	}
-	pthread_mutex_unlock(&sandbox->lock);
-	if (!found)
-		return code;
-	call->result->end = HOOKBOX_NOT_STARTED;
-	call->result->cleanup = HOOKBOX_CLEANUP_PROVEN;
-	result_set_message(call->result, "%s: %s", sandbox->plugin->name,
-			   message[0] ? message : "the backend has no box and gave no reason");
-	return 1;
-}
-
-/* A box that did not answer as one is looked for anew by the next call, and any other preferred. */
-static void forget_box(struct call *call)
-{
-	struct sandbox *sandbox = call->sandbox;
-	enum hookbox_end end = call->result->end;
-
-	if (!call->box_id ||
-	    (end != HOOKBOX_LOST && (end != HOOKBOX_NOT_STARTED || call->result->error_number)))
-		return;
-	pthread_mutex_lock(&sandbox->lock);
-	if (sandbox->box_id && !strcmp(sandbox->box_id, call->box_id)) {
-		free(sandbox->gone_box_id);
-		sandbox->gone_box_id = take_pointer(sandbox->box_id);
-		sandbox->box_noted = false;
-	}
-	pthread_mutex_unlock(&sandbox->lock);
-}
 
 /*
  * A box of an earlier call has gone, or the one whose network was to be shared, and nothing was
@@ -528,7 +335,7 @@ static void call_free(struct call *call)
 
 static int run_in_box(struct call *call, struct hookbox_error *error)
 {
-	int code = enter_box(call, error);
+	int code = call_enter_box(call, error);
 
 	if (code)
 		return code < 0 ? code : 0;
@@ -536,7 +343,7 @@ static int run_in_box(struct call *call, struct hookbox_error *error)
 		call_run_extension(call);
 	else if (!call_run_pool(call) && !call_run_channel(call))
 		run_planned(call);
-	forget_box(call);
+	call_forget_box(call);
 	return 0;
 }
 

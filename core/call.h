@@ -35,6 +35,10 @@ struct sandbox {
 	struct sandbox_box_v1 box;	/* zeroed when the backend has no such extension */
 	struct sandbox_run_v1 run;
 	pthread_mutex_t lock;		/* of what follows */
+	bool preparing;			/* a call sees to the box, and changes what is about it */
+	pthread_t preparer;		/* its thread */
+	const struct hookbox_cancel *prepare_cancel; /* and what cancels it; may be NULL */
+	unsigned int n_started;		/* boxes that were started, so far */
 	bool noted;			/* the ledger knows that we use it */
 	bool box_noted;			/* and the box below */
 	char *box_id;			/* of the box that plans enter; NULL: not found yet */
@@ -123,6 +127,14 @@ void call_set_no_command(struct call *call, int error_number);
 void call_run_extension(struct call *call);
 
 /*
+ * Gives the call the box to enter: 0; 1 when there is none and the result says why; or an error.
+ * (call_box.c)
+ */
+int call_enter_box(struct call *call, struct hookbox_error *error);
+/* A box that did not answer as one is looked for anew by the next call, and any other preferred. */
+void call_forget_box(struct call *call);
+
+/*
  * Runs the call through the channel to the box's agent. False: there is none to be had, and nothing
  * was started. (call_channel.c)
  */
@@ -156,10 +168,10 @@ bool ending_box(struct sandbox *sandbox, const char *call_id, const struct chann
 /*
  * Ends what a killed host left behind in the sandbox: processes of this machine, boxes that it
  * started, and calls in the box when there is but one; true when nothing is left. Sets *unlisted
- * when the backend could not say which boxes there are. Under the lock.
+ * when the backend could not say which boxes there are.
  */
 bool ending_owner(struct sandbox *sandbox, const char *owner, bool *unlisted);
-/* Ends what calls of a killed host left behind in the box that was found. Under the lock. */
+/* Ends what calls of a killed host left behind in the box that was found. */
 bool ending_owner_in_box(struct sandbox *sandbox, const char *owner);
 
 /* Boxes of this sandbox are found and never made: what calls leave in one stays when we go. */

@@ -133,6 +133,15 @@ static int see_request(struct opening *opening, struct hookbox_error *error)
 	}
 }
 
+/* Somebody ended it, or the connection was lost: that says nothing about what can run in the box. */
+static bool was_killed(const struct process *process)
+{
+	siginfo_t info = {0};
+
+	return waitid(P_PIDFD, (id_t)process->pidfd, &info, WEXITED | WNOHANG | WNOWAIT) ||
+	       info.si_code != CLD_EXITED || info.si_status > 128;
+}
+
 /* The stream ended, or made no sense, before the agent greeted. */
 static int see_end(struct opening *opening, struct hookbox_error *error)
 {
@@ -146,7 +155,7 @@ static int see_end(struct opening *opening, struct hookbox_error *error)
 	text_add_last_line(&words, noise, n, 300);
 	error_set(error, -EIO, "%s%s%s", end, words.size && !opening->asked ? ": " : "",
 		  words.size && !opening->asked ? words.data : "");
-	return opening->asked ? CHANNEL_NO_AGENT : CHANNEL_NO_WAY;
+	return opening->asked && !was_killed(&channel->process) ? CHANNEL_NO_AGENT : CHANNEL_NO_WAY;
 }
 
 static int send_file(struct opening *opening, struct hookbox_error *error)
@@ -312,6 +321,7 @@ static int start_process(struct channel *channel, const struct plan *plan,
 static void channel_free(struct channel *channel)
 {
 	cleanup_close(&channel->wake_fd);
+	cleanup_close(&channel->minder_fd);
 	cleanup_close(&channel->socket);
 	buf_free(&channel->writing);
 	buf_free(&channel->control);
@@ -335,6 +345,7 @@ static struct channel *channel_new(const struct channel_start *start)
 	channel->silence_ms = start->silence_ms;
 	channel->socket = -1;
 	channel->process = (struct process){.pidfd = -1, .in = -1, .out = {-1, -1}};
+	channel->minder_fd = -1;
 	channel->buffer = malloc(READER_SIZE);
 	channel->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (channel->buffer && channel->wake_fd >= 0) {
@@ -369,11 +380,15 @@ int channel_open(const struct channel_start *start, struct channel **channel,
 	}
 	pipe_guard_release(&guard);
 	agent_file_free(&opening.file);
-	if (problem)
+	if (problem) {
 		channel_free(opening.channel);
-	else
-		*channel = opening.channel;
-	return problem;
+		return problem;
+	}
+	/* A pool watches its boxes itself. */
+	if (!start->once)
+		channel_mind(opening.channel);
+	*channel = opening.channel;
+	return 0;
 }
 
 /* ---- Holding and closing ---- */
@@ -401,12 +416,24 @@ void channel_close(struct channel *channel, int patience_ms, struct channel_end 
 {
 	struct pipe_guard guard;
 
+	channel_mind_no_more(channel);
 	pipe_guard_set(&guard);
 	/* The end of its streams tells the agent to end. */
 	cleanup_close(&channel->socket);
-	end_process(&channel->process, channel->broken ? BROKEN_MS : patience_ms, end);
+	if (channel->process.pidfd >= 0)
+		end_process(&channel->process, channel->broken ? BROKEN_MS : patience_ms, end);
 	pipe_guard_release(&guard);
 	channel_free(channel);
+}
+
+void channel_bury(struct channel *channel)
+{
+	struct process process = channel->process;
+
+	channel->process = (struct process){.pidfd = -1, .in = -1, .out = {-1, -1}};
+	pthread_mutex_unlock(&channel->lock);
+	end_process(&process, BROKEN_MS, NULL);
+	pthread_mutex_lock(&channel->lock);
 }
 
 void channel_hang_up(struct channel *channel)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A channel: the open connection to an agent in a box, which carries many calls at once. It has no
- * thread of its own. Whoever waits for a call reads for all of them, and hands that duty on when it
- * has what it wanted.
+ * A channel: the open connection to an agent in a box, which carries many calls at once. Whoever
+ * waits for a call reads for all of them, and hands that duty on when it has what it wanted. A
+ * thread that sleeps nearly always sees to the times when nobody waits.
  */
 #ifndef CORE_CHANNEL_H
 #define CORE_CHANNEL_H

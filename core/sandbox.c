@@ -25,6 +25,18 @@ static void table_log(const struct sandbox_host *host, uint32_t level, const cha
 	log_write(sandbox->context.log, (int)level, "[sandbox %s] %s", sandbox->name, message);
 }
 
+/* Of the call for which a box is being found or started by this thread. */
+static const struct hookbox_cancel *cancel_of_this_thread(struct sandbox *sandbox)
+{
+	const struct hookbox_cancel *cancel = NULL;
+
+	pthread_mutex_lock(&sandbox->lock);
+	if (sandbox->preparing && pthread_equal(sandbox->preparer, pthread_self()))
+		cancel = sandbox->prepare_cancel;
+	pthread_mutex_unlock(&sandbox->lock);
+	return cancel;
+}
+
 static int table_run(const struct sandbox_host *host, const struct sandbox_command *command,
 		     struct sandbox_command_result *result, char error[SANDBOX_ERROR_SIZE])
 {
@@ -48,7 +60,14 @@ static int table_run(const struct sandbox_host *host, const struct sandbox_comma
 	for (const char *const *entry = command->env; entry && *entry; entry++)
 		strv_set_env(&env, *entry);
 	spawn.env = strv_view(&env);
+	spawn.cancel = cancel_of_this_thread(host->host_data);
 	spawn_run_captured(&spawn, capture);
+	if (capture->result.end == SPAWN_CANCELLED) {
+		snprintf(error, SANDBOX_ERROR_SIZE, "the call that needed it was cancelled");
+		spawn_capture_free(capture);
+		free(capture);
+		return -ECANCELED;
+	}
 	if (capture->result.end == SPAWN_NOT_STARTED || capture->result.end == SPAWN_LOST) {
 		int code = capture->result.error_number ? -capture->result.error_number : -EIO;
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "cancel.h"
 #include "clock.h"
 #include "process.h"
 #include "pump.h"
@@ -93,7 +94,7 @@ void spawn_run_captured(const struct spawn_command *command, struct spawn_captur
 		.stream = {{keep, &out, -1, NULL}, {keep, &err, -1, NULL}},
 		.deadline_us = clock_deadline_us(command->timeout_ms),
 		.grace_ms = GRACE_MS,
-		.cancel_fd = -1,
+		.cancel_fd = cancel_fd(command->cancel),
 	};
 
 	spawn_run(&request, result);

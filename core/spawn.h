@@ -106,6 +106,7 @@ struct spawn_command {
 	size_t stdin_size;
 	int64_t timeout_ms;
 	size_t limit;			/* further output is dropped */
+	const struct hookbox_cancel *cancel; /* may be NULL */
 };
 
 void spawn_run_captured(const struct spawn_command *command, struct spawn_capture *capture);

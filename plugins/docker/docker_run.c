@@ -79,7 +79,8 @@ static const struct sandbox_param params[] = {
 	{.key = "labels", .type = SANDBOX_LIST,
 	 .help = "Labels for the container", AT(labels), .metavar = "KEY=VALUE"},
 	{.key = "init", .type = SANDBOX_BOOL, .dflt = "yes",
-	 .help = "Whether a small init runs as process 1 and reaps orphans", AT(init)},
+	 .help = "Whether a small init runs as process 1 and reaps orphans; in a pool the agent does",
+	 AT(init)},
 	{.key = "extra_args", .type = SANDBOX_LIST,
 	 .help = "More options for the run command", AT(extra_args), .metavar = "--OPTION[=VALUE]"},
 	DOCKER_CLI_PARAMS(docker_run),
@@ -366,7 +367,11 @@ static int docker_run_plan(const void *instance, const struct sandbox_plan_reque
 	/* podman's rm --force asks first, and waits that long. */
 	backend_arg(&args, "--stop-timeout=0");
 	backend_arg(&args, "--pull=%s", run->pull);
-	if (run->init)
+	/*
+	 * An agent reaps orphans itself, and as process 1 no command can kill or stop it. An init
+	 * before it would hold its stdout open for every command of the same user to write into.
+	 */
+	if (run->init && request->purpose != SANDBOX_PURPOSE_POOL)
 		backend_arg(&args, "--init");
 	add_network(&args, run, request);
 	add_security(&args, run);

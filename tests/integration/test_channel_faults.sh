@@ -13,10 +13,9 @@ image=$("$make_image" hookbox-test:busybox) || skip_all "no image can be made"
 nosh=$("$make_image" hookbox-test:nosh) || skip_all "no image can be made"
 
 tap_dir
+. "$top_srcdir/tests/parts/chorus.sh"
 id=hookbox-test-$$
-host=		# the process that holds the channel
-box=		# the container that it leads to
-n_calls=0
+box=		# the container that the host's channel leads to
 
 # shellcheck disable=SC2317 # called by the trap
 remove_all()
@@ -40,52 +39,11 @@ make_box()
 
 export HOOKBOX_PLUGIN_PATH="$top_builddir/plugins/.libs"
 
-# ---- The host ----
-
-# open_host [SETTING [FILES]]: one that keeps its channel to $box, and may open so many files.
+# open_host [SETTING [FILES]]: one that keeps its channel to $box.
 open_host()
 {
 	[ $# = 0 ] || echo "$1" >>"$dir/hookbox.ini"
-	rm -rf "$dir/ends" "$dir/calls"
-	mkdir "$dir/ends"
-	mkfifo "$dir/calls"
-	(
-		# shellcheck disable=SC3045 # every shell that is in use has it
-		ulimit -n "${2:-1024}"
-		exec env "$mark" "$top_builddir/tests/fixtures/chorus" "$dir/hookbox.ini" \
-			"${box#"$id-"}" "$top_builddir/plugins/.libs" "$dir/ends"
-	) <"$dir/calls" >"$dir/host" 2>&1 &
-	host=$!
-	exec 7>"$dir/calls"
-}
-
-# It ends when nobody has a call for it any more.
-close_host()
-{
-	exec 7>&-
-	wait "$host"
-	host=
-}
-
-# begin NAME TIMEOUT-MS SCRIPT
-begin()
-{
-	printf '%s\n' "$*" >&7
-}
-
-# end_of NAME: how that call ended, in $end.
-end_of()
-{
-	wait_for "the end of $1" test -f "$dir/ends/$1"
-	end=$(cat "$dir/ends/$1" 2>&1)
-}
-
-# call SCRIPT: begins one, and waits for its end.
-call()
-{
-	n_calls=$((n_calls + 1))
-	begin "call$n_calls" 20000 "$1"
-	end_of "call$n_calls"
+	chorus_open "${box#"$id-"}" "${2:-1024}"
 }
 
 # ---- The box ----
@@ -147,18 +105,10 @@ clean()
 	[ -z "$(of_calls)" ] || tap_note "$(in_box)"
 }
 
-# next WHAT: the next call works, through an agent.
-next()
-{
-	call 'echo works'
-	like "$end" 'exited 0 proven ?works? ;*' "$1: the next call works"
-}
-
 # fault WHAT PATTERN: the end of the call "victim", which two processes were of, and what comes then.
 fault()
 {
 	end_of victim
-	rm -f "$dir/ends/victim"
 	like "$end" "$2" "$1: the call's end is true"
 	next "$1"
 	clean "$1"
@@ -197,6 +147,10 @@ kill -KILL "$(agents)"
 fault "kill -9 of the agent" 'lost 0 swept * (status 137); '
 
 begin_victim
+kill -STOP "$(agents)"
+fault "an agent that was stopped" 'lost 0 * has not answered for *'
+
+begin_victim
 kill -KILL "$(in_box | awk '$3 == "sleep" && $4 == 1000 { print $2 }' | sort -n | grep -vx 1 |
 	while read -r parent; do in_box | awk -v p="$parent" '$1 == p && /hookbox-agent/ { print p }'; done |
 	head -n 1)"
@@ -205,7 +159,6 @@ fault "kill -9 of a keeper" 'lost 0 proven * killed the agent?s helper that ran 
 begin_victim
 docker kill "$box" >/dev/null
 end_of victim
-rm -f "$dir/ends/victim"
 like "$end" 'lost 0 *' "docker kill: the call's end is true"
 docker start "$box" >/dev/null
 next "docker kill and start"
@@ -214,7 +167,6 @@ clean "docker kill and start"
 begin_victim
 docker rm -f "$box" >/dev/null
 end_of victim
-rm -f "$dir/ends/victim"
 like "$end" 'lost 0 *' "the container is removed: the call's end is true"
 docker run -d --init --name "$box" --label "$id" --network none --log-driver none "$image" \
 	sleep 86400 >/dev/null
@@ -239,7 +191,6 @@ docker pause "$box" >/dev/null
 end_of beside
 like "$end" 'lost 0 unknown * did not end a call in time; *paused*' "docker pause: a call with time left is lost"
 end_of victim
-rm -f "$dir/ends/victim"
 like "$end" 'timed out 0 unknown *; *paused*' "docker pause: a call whose time is up has timed out"
 docker unpause "$box" >/dev/null
 next "docker pause for long"
@@ -249,7 +200,7 @@ clean "docker pause for long"
 
 call 'kill -9 $PPID; sleep 1000'
 like "$end" 'lost 0 proven *helper*' "a command kills its keeper"
-call 'for p in /proc/[0-9]*; do case $(tr "\0" " " <$p/cmdline) in *.hookbox-a[g]ent*) kill -9 ${p#/proc/};; esac; done; sleep 1000'
+call "$chorus_kill_agents"
 like "$end" 'lost 0 *' "a command kills all that is the agent"
 next "an agent that was killed by a command"
 clean "an agent that was killed by a command"
@@ -262,18 +213,13 @@ call 'while :; do echo flood; done'
 like "$end" 'output limit 0 proven ?flood? *' "a command floods its output"
 call 'exec <&- >&- 2>&-; sleep 0.1; exit 3'
 like "$end" 'exited 3 proven * ;*' "a command closes its descriptors"
-forge='for p in /proc/[0-9]*; do case $(tr "\0" " " <$p/cmdline) in *.hookbox-a[g]ent*)
-	printf forged >$p/fd/1 && echo forged;; esac; done 2>/dev/null; echo done'
-call "$(echo "$forge" | tr '\n' ' ')"
+call "$chorus_forge"
 like "$end" 'exited 0 proven ?done? ;*' "a command cannot write into the agent's output"
 next "commands against the agent"
 clean "commands against the agent"
 
 begin_victim
-kill -KILL "$host"
-wait "$host" 2>/dev/null
-host=
-exec 7>&-
+chorus_kill
 wait_for "the box to be empty" box_is_empty
 ok $? "kill -9 of the host: all in the box ends by itself"
 wait_for "the CLI to end" no_cli
@@ -297,7 +243,7 @@ for name in $names; do
 done
 is "$wrong" "" "more calls than free descriptors: all end as they should"
 next "more calls than free descriptors"
-close_host
+chorus_close
 
 # ---- Limits of the box ----
 
@@ -329,7 +275,7 @@ call 'echo works'
 like "$end" 'exited 0 swept ?works? ;*' "a full disk, and no agent: calls go without"
 is "$(docker exec "$box" ls -A /tmp)" "full
 more" "no part of an agent is left on a full disk"
-close_host
+chorus_close
 
 # ---- Boxes without an agent, and other users ----
 
@@ -357,23 +303,33 @@ image=$("$make_image" hookbox-test:dash) || skip_all "no image can be made"
 without foreign '*no agent runs there: there is no agent for that kind of box:*-Linux-pdp11*' \
 	--volume "$dir/bin:/other:ro" --env PATH=/other:/bin
 
+# An agent's file that is for another machine, by its head, though the name says that it is for this one.
+agents=${HOOKBOX_AGENT_DIR:-$top_builddir/core/agent}
+mkdir "$dir/agents"
+cp "$agents/hookbox-agent" "$dir/agents"
+printf '\267\000' | dd of="$dir/agents/hookbox-agent" bs=1 seek=18 conv=notrunc 2>/dev/null
+export HOOKBOX_AGENT_DIR="$dir/agents"
+without otherfile '*no agent runs there: *ended (status 126)*'
+HOOKBOX_AGENT_DIR=$agents
+is "$(docker exec "$id-otherfile" ls -A /tmp)" "" "... nor of that agent"
+
 make_box user
 open_host 'user = 65534:65534'
 next "another user"
 begin_victim
 kill -KILL "$(agents)"
 fault "kill -9 of another user's agent" 'lost 0 swept *'
-call "$(echo "$forge" | tr '\n' ' ')"
+call "$chorus_forge"
 like "$end" 'exited 0 proven ?done? ;*' "another user cannot write into its agent's output"
-close_host
+chorus_close
 
 make_box tracer --cap-add SYS_PTRACE
 open_host
-call "$(echo "$forge" | tr '\n' ' '); sleep 1000"
+call "$chorus_forge; sleep 1000"
 like "$end" 'lost 0 * the agent broke the protocol*' "who may trace all writes into the agent's output: nothing is believed"
 next "forged frames"
 clean "forged frames"
-close_host
+chorus_close
 
 image=$nosh
 make_box nosh
@@ -392,7 +348,7 @@ image=hookbox-test:busybox
 make_box shim
 open_host
 next "kill -9 of the shim, and a new container"
-close_host
+chorus_close
 nothing_left "all these calls"
 
 tap_done

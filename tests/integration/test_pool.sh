@@ -114,7 +114,7 @@ is "$(docker ps --filter "label=hookbox.sandbox=$id" --filter label=hookbox.owne
 $image" "... with the labels of an owner"
 first=$(containers)
 ask 'call echo $(id -u) $(cat /proc/1/comm) $(ls /sys/class/net); touch /x 2>/dev/null || exit 3'
-is "$answer" "exited 3 proven: 0 docker-init lo" "a call finds one, as closed as any"
+is "$answer" "exited 3 proven: 0 hookbox-agent lo" "a call finds one, as closed as any"
 ask stats
 like "$answer" "hits=1 misses=1 deaths=0 failures=0*" "... which was a hit"
 like "$answer" "* sockets=[2-9]*" "... over a socket"

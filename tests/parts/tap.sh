@@ -88,7 +88,7 @@ tap_dir()
 {
 	dir=$(mktemp -d "${TMPDIR:-/tmp}/hookbox-test.XXXXXX") || exit 99
 	trap 'rm -rf "$dir"' EXIT
-	trap 'exit 99' INT TERM HUP
+	trap 'exit 99' INT TERM HUP PIPE
 }
 
 # wait_for WHAT COMMAND...: until the command succeeds, for at most 30 s; says so when it does not.

@@ -98,7 +98,7 @@ void soak_kill(const struct soak *soak, const long *next)
 		int kind = dice < 5 ? SOAK_AGENT : dice < 10 ? SOAK_KEEPER : dice < 15 ? SOAK_CLI : 3;
 
 		/* Now and then there is a time in which nothing may be lost. */
-		usleep(50000 + soak_random(&seed, soak_random(&seed, 8) ? 750000 : 10000000));
+		usleep(50000 + soak_random(&seed, soak_random(&seed, 8) ? 300000 : 5000000));
 		/* So that what was left before the end is seen there. */
 		if (kind == 3 && at > soak->n_calls / 5 * 4)
 			continue;

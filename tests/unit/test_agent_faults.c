@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The agent among commands of its own user that turn against it. */
-#include "agent_marks.h"
+#include "agent_strangers.h"
 
-#include <grp.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 
 static const char *program;
@@ -89,50 +87,13 @@ static void test_signals_to_the_agent(void **state)
 
 /* ---- As a user who is nobody else ---- */
 
-#define STRANGER 61234
-
-static void become_stranger(void)
-{
-	const struct rlimit limit = {150, 150};
-
-	setrlimit(RLIMIT_NPROC, &limit);
-	if (setgroups(0, NULL) || setgid(STRANGER) || setuid(STRANGER))
-		_exit(125);
-}
-
-/* False: only root can become somebody else. */
-static bool start_as_stranger(struct agent_host *host, char *directory)
-{
-	static char copy[64];
-	char command[8192];
-
-	if (geteuid())
-		return false;
-	assert_non_null(mkdtemp(directory));
-	snprintf(copy, sizeof(copy), "%s/agent", directory);
-	snprintf(command, sizeof(command), "chmod 755 %s && cp %s %s", directory, program, copy);
-	assert_int_equal(system(command), 0);
-	host_start_as(host, (const char *const[]){copy, NULL}, become_stranger);
-	host_greet(host, 0, 0);
-	return true;
-}
-
-static void stop_stranger(const char *directory)
-{
-	char command[256];
-
-	wait_until_none_is_left();
-	snprintf(command, sizeof(command), "rm -r %s", directory);
-	assert_int_equal(system(command), 0);
-}
-
 static void test_fork_bomb(void **state)
 {
 	char directory[] = "/tmp/agent-XXXXXX";
 	struct agent_host host;
 	struct host_call *call;
 
-	if (!start_as_stranger(&host, directory))
+	if (!start_as_stranger(&host, directory, become_stranger))
 		return;
 	for (int i = 0; i < 2; i++) {
 		call = host_run(&host, ASK("b() { b | b & }; b; i=0; "
@@ -155,7 +116,7 @@ static void test_command_that_kills_all_it_can(void **state)
 	char directory[] = "/tmp/agent-XXXXXX";
 	struct agent_host host;
 
-	if (!start_as_stranger(&host, directory))
+	if (!start_as_stranger(&host, directory, become_stranger))
 		return;
 	wait_until_ready(&host, host_ask(&host, ASK("trap '' TERM; setsid sh -c 'sleep 1000 & wait' & "
 						    "echo ready; sleep 1000")));
@@ -172,7 +133,7 @@ static void test_agent_is_hidden(void **state)
 	struct agent_host host;
 	struct host_call *call;
 
-	if (!start_as_stranger(&host, directory))
+	if (!start_as_stranger(&host, directory, become_stranger))
 		return;
 	snprintf(script, sizeof(script),
 		 "for p in %d $PPID; do cat /proc/$p/environ; echo forged >/proc/$p/fd/1; done; "

@@ -50,7 +50,7 @@ static int finder_plan(const void *instance, const struct sandbox_plan_request *
 	assert_non_null(request->box_id);
 	if (finder.gone && !strcmp(request->box_id, finder.gone))
 		planned.argv = dead;
-	if (finder.planned++ && finder.mute)
+	if (__atomic_fetch_add(&finder.planned, 1, __ATOMIC_RELAXED) && finder.mute)
 		planned.argv = mute;
 	if (asprintf(&box, "BOX=%s", request->box_id) > 0)
 		sink->env(sink, box);
@@ -115,7 +115,30 @@ static struct starter {
 	char stopped[16];	/* in that order */
 	const char *alive;	/* what find() knows to run */
 	unsigned int slow_us;	/* what a start takes */
+	const char *script;	/* what it runs; NULL: nothing */
+	const struct sandbox_host *host;
+	int run_code;
 } starter;
+
+static int starter_open(void *instance, const struct sandbox_host *host,
+			char error[SANDBOX_ERROR_SIZE])
+{
+	starter.host = host;
+	return 0;
+}
+
+static int run_script(char error[SANDBOX_ERROR_SIZE])
+{
+	const char *const argv[] = {"sh", "-c", starter.script, NULL}, *const none[] = {NULL};
+	struct sandbox_command_result result = {.size = sizeof(result)};
+	const struct sandbox_command command = {
+		.size = sizeof(command), .argv = argv, .env = none, .timeout_ms = 60000,
+	};
+	int code = starter.host->run(starter.host, &command, &result, error);
+
+	starter.host->run_done(starter.host, &result);
+	return code;
+}
 
 static int starter_find(void *instance, const struct sandbox_box_request *request,
 			const struct sandbox_text_sink *id, char error[SANDBOX_ERROR_SIZE])
@@ -134,7 +157,10 @@ static int starter_start(void *instance, const struct sandbox_box_request *reque
 	assert_non_null(request->labels[0]);
 	assert_true(!strncmp(request->labels[0], "hookbox.owner=", 14));
 	usleep(starter.slow_us);
-	snprintf(name, sizeof(name), "%u", ++starter.started);
+	starter.run_code = starter.script ? run_script(error) : 0;
+	if (starter.run_code)
+		return starter.run_code;
+	snprintf(name, sizeof(name), "%u", __atomic_add_fetch(&starter.started, 1, __ATOMIC_RELAXED));
 	id->text(id, name);
 	return 0;
 }
@@ -158,7 +184,7 @@ static const void *starter_extension(const char *id)
 
 static const struct sandbox_plugin_v1 starter_plugin = {
 	BACKEND(SANDBOX_KEPT | SANDBOX_SHELL | SANDBOX_SIGNALS_AS_128N),
-	.name = "starter", .plan = finder_plan, .get_extension = starter_extension,
+	.name = "starter", .open = starter_open, .plan = finder_plan, .get_extension = starter_extension,
 };
 
 static void lose_a_call(struct sandbox *sandbox)
@@ -205,6 +231,89 @@ static void test_the_start_of_a_box_takes_none_of_the_calls_time(void **state)
 	r = RUN(f.sandbox, brief, "echo", "done");
 	assert_int_equal(r->end, HOOKBOX_EXITED);
 	hookbox_result_free(r);
+	close_sandbox(&f);
+}
+
+/* ---- Calls that are cancelled while a box is being started ---- */
+
+struct asker {
+	struct sandbox *sandbox;
+	struct hookbox_call call;
+	struct hookbox_result *result;
+	pthread_t thread;
+};
+
+static void *ask(void *data)
+{
+	struct asker *asker = data;
+
+	asker->result = RUN(asker->sandbox, asker->call, "echo", "done");
+	return NULL;
+}
+
+static void begin(struct asker *asker)
+{
+	assert_int_equal(pthread_create(&asker->thread, NULL, ask, asker), 0);
+}
+
+static enum hookbox_end end_of(struct asker *asker)
+{
+	enum hookbox_end end;
+
+	pthread_join(asker->thread, NULL);
+	end = asker->result->end;
+	assert_int_equal(asker->result->cleanup, end == HOOKBOX_EXITED ? HOOKBOX_CLEANUP_SWEPT :
+									 HOOKBOX_CLEANUP_PROVEN);
+	hookbox_result_free(asker->result);
+	return end;
+}
+
+/* The start goes on for the others, whose time begins with the box. */
+static void test_one_who_waits_for_a_box_is_cancelled(void **state)
+{
+	struct fixture f;
+	struct asker first, brief, cancelled;
+
+	finder = (struct finder){0};
+	starter = (struct starter){.slow_us = 3000000};
+	open_sandbox(&f, &starter_plugin);
+	first = brief = cancelled = (struct asker){.sandbox = f.sandbox};
+	brief.call.timeout_ms = 2000;
+	cancelled.call.cancel = hookbox_cancel_new();
+	begin(&first);
+	usleep(300000);
+	begin(&brief);
+	begin(&cancelled);
+	usleep(100000);
+	hookbox_cancel_fire(cancelled.call.cancel);
+	assert_int_equal(end_of(&cancelled), HOOKBOX_CANCELLED);
+	assert_int_equal(__atomic_load_n(&starter.started, __ATOMIC_RELAXED), 0);
+	assert_int_equal(end_of(&first), HOOKBOX_EXITED);
+	assert_int_equal(end_of(&brief), HOOKBOX_EXITED);
+	assert_int_equal(starter.started, 1);
+	hookbox_cancel_free(cancelled.call.cancel);
+	close_sandbox(&f);
+}
+
+/* Who starts it is cancelled: so is the start, and the next call begins another. */
+static void test_one_who_starts_a_box_is_cancelled(void **state)
+{
+	struct fixture f;
+	struct asker first;
+
+	finder = (struct finder){0};
+	starter = (struct starter){.script = "exec sleep 30"};
+	open_sandbox(&f, &starter_plugin);
+	first = (struct asker){.sandbox = f.sandbox, .call.cancel = hookbox_cancel_new()};
+	begin(&first);
+	usleep(300000);
+	hookbox_cancel_fire(first.call.cancel);
+	assert_int_equal(end_of(&first), HOOKBOX_CANCELLED);
+	assert_int_equal(starter.run_code, -ECANCELED);
+	assert_int_equal(starter.started, 0);
+	starter.script = "exit 0";
+	expect_box(f.sandbox, HOOKBOX_EXITED, "1");
+	hookbox_cancel_free(first.call.cancel);
 	close_sandbox(&f);
 }
 
@@ -332,6 +441,8 @@ int main(void)
 		cmocka_unit_test(test_a_box_that_went_is_looked_for_anew),
 		cmocka_unit_test(test_a_started_box_that_died_is_started_anew),
 		cmocka_unit_test(test_the_start_of_a_box_takes_none_of_the_calls_time),
+		cmocka_unit_test(test_one_who_waits_for_a_box_is_cancelled),
+		cmocka_unit_test(test_one_who_starts_a_box_is_cancelled),
 		cmocka_unit_test(test_a_sweep_without_an_answer_proves_nothing),
 		cmocka_unit_test(test_what_a_killed_host_left_in_a_found_box_is_ended),
 	};

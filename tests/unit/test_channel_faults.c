@@ -61,6 +61,13 @@ static void test_no_agent(void **state)
 	assert_problem(CHANNEL_NO_AGENT,
 		       "printf '\\036agent here %s %s\\n' $(uname -s) $(uname -m); exit 1", "",
 		       "ended (status 1)");
+	/* Whoever was killed while it got in may get in the next time. */
+	assert_problem(CHANNEL_NO_WAY,
+		       "printf '\\036agent here %s %s\\n' $(uname -s) $(uname -m); kill -9 $$", "",
+		       "ended (signal 9)");
+	assert_problem(CHANNEL_NO_WAY,
+		       "printf '\\036agent here %s %s\\n' $(uname -s) $(uname -m); exit 137", "",
+		       "ended (status 137)");
 }
 
 /* ---- An agent that is played: what it says once it has heard so much ---- */

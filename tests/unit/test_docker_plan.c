@@ -108,6 +108,24 @@ static void test_a_shared_network(void **state)
 	box_close(&box);
 }
 
+/* Its agent is process 1: nobody else holds the stdout that its frames go to. */
+static void test_a_box_of_a_pool_has_no_other_init(void **state)
+{
+	struct sandbox_plan_request request = shell_request;
+	struct box box;
+
+	OPEN(&box, "docker_run", "image=i", "memory=0", "pids_limit=0", "tmpfs=none", "init=yes");
+	request.purpose = SANDBOX_PURPOSE_POOL;
+	assert_plan(&box, &request,
+		    "docker\nrun\n--rm\n--interactive\n--name=hookbox-o-1\n"
+		    "--label=hookbox.owner=o\n--label=hookbox.call=o-1\n"
+		    "--log-driver=none\n--stop-timeout=0\n"
+		    "--pull=never\n--network=none\n--cap-drop=ALL\n"
+		    "--security-opt=no-new-privileges\n--read-only\n--entrypoint=\n--\ni\nsh\n-c\n"
+		    "script\nhookbox\n");
+	box_close(&box);
+}
+
 static void test_exec(void **state)
 {
 	struct sandbox_plan_request request = shell_request;
@@ -319,6 +337,7 @@ int main(void)
 		cmocka_unit_test(test_run_without_limits),
 		cmocka_unit_test(test_mounts_are_quoted_and_come_before_tmpfs),
 		cmocka_unit_test(test_a_shared_network),
+		cmocka_unit_test(test_a_box_of_a_pool_has_no_other_init),
 		cmocka_unit_test(test_exec),
 		cmocka_unit_test(test_environment_without_a_shell),
 		cmocka_unit_test(test_what_the_cli_would_take_or_damage_is_refused),
