@@ -25,7 +25,7 @@ static const struct {
 	{"agent_idle"},
 	{"pool"},
 	{"pool_max_age"},
-	{"multiplex", true},
+	{"multiplex"},
 	{"network_keeper", true},
 };
 #define N_RESERVED (sizeof(reserved) / sizeof(reserved[0]))

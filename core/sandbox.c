@@ -11,6 +11,7 @@
 #include "pool.h"
 #include "prologue.h"
 #include "spawn.h"
+#include "trunk.h"
 
 #define BOX_ID_SIZE 256
 #define BOX_STOP_MS 30000
@@ -234,6 +235,8 @@ int sandbox_open(const struct config_sandbox *config, const struct sandbox_plugi
 		return code;
 	}
 	code = pool_open(sandbox, config, &sandbox->pool, error);
+	if (!code)
+		code = trunk_open(sandbox, config, &sandbox->trunk, error);
 	if (code) {
 		sandbox_close(sandbox);
 		return code;
@@ -270,6 +273,7 @@ void sandbox_close(struct sandbox *sandbox)
 {
 	pool_close(sandbox->pool);
 	call_close_channel(sandbox);
+	trunk_close(sandbox->trunk);
 	sandbox_stop_box(sandbox);
 	if (sandbox->plugin->close)
 		sandbox->plugin->close(sandbox->instance);
