@@ -16,26 +16,34 @@
 
 /*
  * Finds a directory where a file can be made and executed, says what machine this is, reads a line
- * with a size, and that many bytes into the file, which it becomes. head may read more than it was
- * told, so nothing may follow the file until the agent has greeted. A file that did not come whole
- * or is of another kind of machine is removed; a successful exec never runs the trap, and the agent removes its file.
+ * with a size, and that many bytes into the file, which it becomes. A directory of its own is what
+ * no other user can have put something in its way in. head may read more than it was told, so
+ * nothing may follow the file until the agent has greeted; when the host dies it reads less. Some
+ * shells run no trap when exec fails, so it is tried before. What does not become the agent leaves
+ * nothing, and the agent's commands get the umask that was found.
  */
 static const char script[] =
+	"u=$(umask)\n"
 	"umask 077\n"
-	"for d in \"${TMPDIR:-/tmp}\" /dev/shm /var/tmp /run \"$HOME\" .; do\n"
-	"f=$d/.hookbox-agent.$$\n"
-	"(set -C; printf '#!/bin/sh\\n' >\"$f\") 2>/dev/null || { f=; continue; }\n"
-	"chmod 700 \"$f\" 2>/dev/null && \"$f\" </dev/null >/dev/null 2>&1 && break\n"
-	"rm -f \"$f\"\n"
-	"f=\n"
+	"d= f=\n"
+	"clear() { [ -z \"$d\" ] || { rm -f \"$f\"; rmdir \"$d\"; }; d= f=; }\n"
+	"trap clear EXIT\n"
+	"trap 'exit 125' HUP INT PIPE TERM\n"
+	"for p in \"${TMPDIR:-/tmp}\" /dev/shm /var/tmp /run \"$HOME\" .; do\n"
+	"mkdir \"$p/.hookbox-agent.$$\" 2>/dev/null || continue\n"
+	"d=$p/.hookbox-agent.$$\n"
+	"f=$d/hookbox-agent\n"
+	"{ printf '#!/bin/sh\\n' >\"$f\" && chmod 700 \"$f\" && \"$f\" </dev/null; } "
+	">/dev/null 2>&1 && break\n"
+	"clear\n"
 	"done\n"
 	"printf '\\036agent %s %s %s\\n' \"${f:+here}\" \"$(uname -s)\" \"$(uname -m)\"\n"
-	"IFS= read -r n || n=0\n"
-	"[ \"$f\" ] || exit 125\n"
-	"trap 'rm -f \"$f\"' EXIT\n"
-	"[ \"$n\" -gt 0 ] && head -c \"$n\" >\"$f\" && [ $(wc -c <\"$f\") -eq \"$n\" ] &&\n"
-	"\"$f\" --version </dev/null >/dev/null 2>&1 && exec \"$f\" --remove\n"
-	"exit 125\n";
+	"IFS= read -r n || exit 125\n"
+	"[ \"$f\" ] && [ \"$n\" -gt 0 ] && head -c \"$n\" >\"$f\" || exit 125\n"
+	"[ $(wc -c <\"$f\") -eq \"$n\" ] || exit 125\n"
+	"\"$f\" --version </dev/null >/dev/null || exit 126\n"
+	"umask \"$u\"\n"
+	"exec \"$f\" --remove\n";
 
 char *agent_file_path(const char *dir)
 {

@@ -44,6 +44,7 @@ struct sandbox {
 	bool opening;			/* a thread is opening one */
 	int channel_problem;		/* of the last try, enum channel_problem; 0: it is open */
 	int64_t channel_retry_us;	/* when a way that failed may be tried again */
+	unsigned int channel_failures;	/* in a row */
 	char channel_reason[1024];
 	char *started_box_id;		/* of the one that we started, and will stop; NULL: none */
 	char *gone_box_id;		/* of one that did not answer; NULL: none */

@@ -19,6 +19,8 @@
 /* How long a first greeting may take, and how long a way that failed is left alone. */
 #define OPEN_MS 30000
 #define RETRY_US 5000000
+#define RETRY_NO_AGENT_US 60000000 /* a full disk or a cut line may have looked like it */
+#define RETRY_DOUBLINGS 6
 #define LOOK_MS 20
 
 /* ---- The sandbox's channel ---- */
@@ -83,12 +85,26 @@ static struct channel *find_channel(struct sandbox *sandbox, const char *box_id)
 /* Why none is to be tried now; 0: one is. Under the lock. */
 static int known_problem(const struct sandbox *sandbox, const char *box_id)
 {
-	if (!is_same_box(sandbox, box_id))
+	if (!is_same_box(sandbox, box_id) || clock_us() >= sandbox->channel_retry_us)
 		return 0;
-	if (sandbox->channel_problem == CHANNEL_NO_AGENT)
-		return CHANNEL_NO_AGENT;
-	return sandbox->channel_problem && clock_us() < sandbox->channel_retry_us ? CHANNEL_NO_WAY
-										  : 0;
+	return sandbox->channel_problem;
+}
+
+/* What the opening came to. Of a call that had no time for it nothing is learnt. Under the lock. */
+static void note_problem(struct sandbox *sandbox, const char *box_id, int problem)
+{
+	int64_t wait_us = problem == CHANNEL_NO_AGENT ? RETRY_NO_AGENT_US : RETRY_US;
+
+	if (!problem || !is_same_box(sandbox, box_id))
+		sandbox->channel_failures = 0;
+	if (problem == CHANNEL_TIMED_OUT || problem == CHANNEL_CANCELLED)
+		problem = 0;
+	sandbox->channel_problem = problem;
+	sandbox->channel_retry_us = clock_us() + (wait_us << sandbox->channel_failures);
+	if (problem && sandbox->channel_failures < RETRY_DOUBLINGS)
+		sandbox->channel_failures++;
+	free(sandbox->channel_box);
+	sandbox->channel_box = box_id ? strdup(box_id) : NULL;
 }
 
 /* Waits while another thread opens the channel. Under the lock; false: the call's time is over. */
@@ -120,10 +136,7 @@ static int replace_channel(struct sandbox *sandbox, const struct call *call,
 	problem = open_channel(call, &opened, &error);
 	pthread_mutex_lock(&sandbox->lock);
 	sandbox->opening = false;
-	sandbox->channel_problem = problem;
-	sandbox->channel_retry_us = clock_us() + RETRY_US;
-	free(sandbox->channel_box);
-	sandbox->channel_box = call->box_id ? strdup(call->box_id) : NULL;
+	note_problem(sandbox, call->box_id, problem);
 	snprintf(sandbox->channel_reason, sizeof(sandbox->channel_reason), "%s", error.message);
 	if (problem)
 		return problem;
@@ -154,6 +167,10 @@ static int take_channel(const struct call *call, struct channel **channel)
 			problem = replace_channel(sandbox, call, channel, &old);
 	}
 	pthread_mutex_unlock(&sandbox->lock);
+	if (*channel && channel_is_full(*channel)) {
+		old = take_pointer(*channel);
+		problem = CHANNEL_NO_WAY;
+	}
 	if (old)
 		channel_release(old);
 	return problem;
@@ -198,7 +215,7 @@ static void set_not_started(struct call *call, const struct frame_exit *end)
 	if (end->step == FRAME_STEP_WORKDIR)
 		result_set_message(result,
 				   "the working directory \"%s\" in the sandbox %s; set workdir to a "
-				   "directory that the command's user can enter", call->cwd,
+				   "directory that the command's user can enter", call->cwd ? call->cwd : "",
 				   end->text[0] ? end->text : "cannot be entered");
 	else if (end->step == FRAME_STEP_COMMAND && end->error_number == ENOENT)
 		result_set_message(result,
@@ -239,7 +256,8 @@ static void judge_exit(struct call *call, const struct channel_result *ended)
 		break;
 	default:
 		result->end = HOOKBOX_LOST;
-		result_set_message(result, "%s", end->text);
+		result_set_message(result, "%s",
+				   end->text[0] ? end->text : "the agent lost hold of it");
 	}
 	/* We cancelled it because its input broke. */
 	if (ended->message[0]) {
@@ -253,7 +271,9 @@ static void set_totals(struct call *call, const struct frame_exit *end)
 	for (int i = 0; i < 2; i++)
 		call->output[i].total = end->total[i];
 	call->spawn.truncated = end->flags & FRAME_TRUNCATED;
-	call->spawn.started_us = clock_us() - (int64_t)(end->duration_us - end->start_us);
+	/* A time that cannot be is none. */
+	if (end->start_us <= end->duration_us && end->duration_us < INT64_MAX / 2)
+		call->spawn.started_us = clock_us() - (int64_t)(end->duration_us - end->start_us);
 }
 
 static void judge(struct call *call, const struct channel_result *ended)
@@ -261,8 +281,10 @@ static void judge(struct call *call, const struct channel_result *ended)
 	if (!ended->lost) {
 		set_totals(call, &ended->exit);
 		judge_exit(call, ended);
-	} else if (ended->overdue && clock_us() >= call->deadline_us) {
-		set_stopped(call, SPAWN_TIMED_OUT);
+	} else if (ended->overdue) {
+		set_stopped(call, ended->stopping == FRAME_CANCELLED	? SPAWN_CANCELLED
+				  : ended->stopping == FRAME_OUTPUT_LIMIT ? SPAWN_OUTPUT_LIMIT
+									  : SPAWN_TIMED_OUT);
 	} else {
 		call->result->end = ended->sent ? HOOKBOX_LOST : HOOKBOX_NOT_STARTED;
 		result_set_message(call->result, "%s: %s", call->sandbox->plugin->name,
@@ -318,21 +340,35 @@ void call_run_through(struct call *call, struct channel *channel, struct channel
 	judge(call, ended);
 }
 
-bool call_run_channel(struct call *call)
+/* 0: it ran; else why there is no channel for it. */
+static int run_once(struct call *call, struct channel_result *ended)
 {
 	struct channel *channel = NULL;
+	int problem = take_channel(call, &channel);
+
+	if (problem)
+		return problem;
+	call_run_through(call, channel, ended);
+	call_end_in_channel(call, ended);
+	channel_release(channel);
+	return 0;
+}
+
+bool call_run_channel(struct call *call)
+{
 	struct channel_result ended;
 	int problem;
 
 	if (!call_may_have_channel(call->sandbox))
 		return false;
-	problem = take_channel(call, &channel);
-	if (!problem) {
-		call_run_through(call, channel, &ended);
-		call_end_in_channel(call, &ended);
-		channel_release(channel);
-		return true;
+	problem = run_once(call, &ended);
+	/* The channel broke, or was full, before the call was on its way, and nothing was used up. */
+	if (!problem && ended.lost && !ended.sent && !ended.read && !ended.overdue) {
+		free(take_pointer(call->result->message));
+		problem = run_once(call, &ended);
 	}
+	if (!problem)
+		return true;
 	if (problem != CHANNEL_TIMED_OUT && problem != CHANNEL_CANCELLED)
 		return false;
 	set_stopped(call, problem == CHANNEL_TIMED_OUT ? SPAWN_TIMED_OUT : SPAWN_CANCELLED);

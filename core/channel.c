@@ -21,6 +21,7 @@
 /* How long a CLI may take to end once its stdin is closed. */
 #define CLOSE_MS 2000
 #define BROKEN_MS 200
+#define LAST_READS 32
 /* An agent that ends of itself when it hears nothing gets no call shortly before. */
 #define SILENCE_MARGIN_MS 2000
 
@@ -30,15 +31,13 @@ void channel_describe_end(struct channel *channel, char *text, size_t size)
 {
 	_cleanup_buf_ struct buf words = {0};
 	siginfo_t info = {0};
-	char more[1024];
-	ssize_t n;
 
 	/* Its last words are there once it has ended. */
 	if (process_wait(&channel->process, 500))
 		waitid(P_PIDFD, (id_t)channel->process.pidfd, &info, WEXITED | WNOHANG | WNOWAIT);
-	while (channel->process.out[1] >= 0 &&
-	       (n = read(channel->process.out[1], more, sizeof(more))) > 0)
-		buf_add(&channel->said, more, (size_t)n);
+	/* Somebody may go on talking for ever: no more is read than a pipe holds. */
+	for (int i = 0; i < LAST_READS && channel->process.out[1] >= 0; i++)
+		channel_read_words(channel);
 	text_add_last_line(&words, channel->said.data ? channel->said.data : "",
 			   channel->said.size, 300);
 	if (!info.si_pid)
@@ -120,6 +119,16 @@ static int send_file(struct opening *opening, struct hookbox_error *error)
 	return 0;
 }
 
+/* An agent that cannot work there says why. */
+static int see_bye(const struct frame *frame, struct hookbox_error *error)
+{
+	struct frame_bye bye;
+
+	error_set(error, -EIO, "the agent ended before it greeted: %s",
+		  !frame_get_bye(frame, &bye) && bye.text[0] ? bye.text : "it did not say why");
+	return CHANNEL_NO_WAY;
+}
+
 static int read_greeting(struct opening *opening, bool *greeted, struct hookbox_error *error)
 {
 	struct channel *channel = opening->channel;
@@ -135,12 +144,14 @@ static int read_greeting(struct opening *opening, bool *greeted, struct hookbox_
 		return see_end(opening, error);
 	frame_reader_add(&channel->reader, (size_t)n);
 	code = frame_reader_next(&channel->reader, &frame);
-	if (code == 1)
+	if (code == 1 && frame.type == FRAME_HELLO)
 		code = frame_get_agent_hello(&frame, &channel->agent) ? : 1;
 	if (code < 0) {
 		error_set(error, -EPROTO, "what answers is no agent: %s", frame_error_text(code));
 		return opening->asked ? CHANNEL_NO_AGENT : CHANNEL_NO_WAY;
 	}
+	if (code == 1 && frame.type == FRAME_BYE)
+		return see_bye(&frame, error);
 	*greeted = code == 1;
 	return code ? 0 : see_request(opening, error);
 }
@@ -314,8 +325,10 @@ int channel_fd(const struct channel *channel)
 bool channel_is_usable(struct channel *channel)
 {
 	struct pollfd fd = {.events = POLLIN};
+	struct pipe_guard guard;
 	bool usable;
 
+	pipe_guard_set(&guard);
 	pthread_mutex_lock(&channel->lock);
 	fd.fd = channel->process.out[0];
 	/* Nothing comes unasked while no call runs, but the end. */
@@ -325,7 +338,18 @@ bool channel_is_usable(struct channel *channel)
 				      (clock_us() - channel->sent_us) / 1000 <
 					      channel->silence_ms - SILENCE_MARGIN_MS);
 	pthread_mutex_unlock(&channel->lock);
+	pipe_guard_release(&guard);
 	return usable;
+}
+
+bool channel_is_full(struct channel *channel)
+{
+	bool full;
+
+	pthread_mutex_lock(&channel->lock);
+	full = channel->n_running >= channel->agent.max_calls;
+	pthread_mutex_unlock(&channel->lock);
+	return full;
 }
 
 const struct frame_agent_hello *channel_agent(const struct channel *channel)

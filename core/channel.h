@@ -54,6 +54,8 @@ void channel_hang_up(struct channel *channel);
 int channel_fd(const struct channel *channel);
 /* [any] May the next call go through it? Not when it is broken, nor when the agent may end soon. */
 bool channel_is_usable(struct channel *channel);
+/* [any] Does the agent run as many calls as it can? */
+bool channel_is_full(struct channel *channel);
 /* [any] What the agent said of itself. Lent. */
 const struct frame_agent_hello *channel_agent(const struct channel *channel);
 
@@ -78,7 +80,9 @@ struct channel_result {
 	struct frame_exit exit;		/* when not `lost` */
 	bool lost;			/* the channel broke under it ... */
 	bool overdue;			/* ... because the agent did not end it in time */
+	enum frame_end stopping;	/* then: what KILL said; 0: it was not sent */
 	bool sent;			/* it may have been started */
+	bool read;			/* something of stdin_fd is gone */
 	char message[1024];		/* of a loss: one sentence */
 };
 

@@ -12,8 +12,14 @@
 
 #define BLOCK_HERE 16384	/* of a call's block, in its CALL frame */
 #define RELAY_HIGH (64 * 1024)
-/* What an agent that was to end a call gets beyond the grace, before it is given up. */
-#define OVERDUE_US 5000000
+/*
+ * An agent that was to end a call and has not done so this long after the grace is asked whether it
+ * is there, and given up when it does not answer. One that does may be busy killing what hardly
+ * ends: all other calls would go with the channel.
+ */
+#define OVERDUE_US 2000000
+#define ANSWER_US 3000000
+#define HOPELESS_US 30000000
 
 struct runner {
 	struct channel *channel;
@@ -28,6 +34,9 @@ struct runner {
 	uint64_t granted[2];		/* consumed since the last CREDIT */
 	enum frame_end stopping;	/* what KILL said; 0: it was not sent */
 	int64_t overdue_us;
+	int64_t asked_us;		/* 0: the agent was not asked for it yet */
+	bool answered;
+	bool broken;			/* the channel, when the call was over */
 };
 
 /* ---- Sending ---- */
@@ -96,7 +105,7 @@ static int send_call(struct runner *runner)
 	if (!to)
 		return ENOMEM;
 	channel_commit(&channel->control, frame_put_call(to, room, runner->call.id, &call));
-	runner->result->sent = true;
+	runner->call.batch = channel->batch + 1;
 	return 0;
 }
 
@@ -110,6 +119,7 @@ static void send_kill(struct runner *runner, enum frame_end reason)
 		return;
 	runner->stopping = reason;
 	runner->overdue_us = clock_us() + runner->request->grace_ms * 1000 + OVERDUE_US;
+	runner->asked_us = 0;
 	runner->source = -1;
 	to = channel_reserve(channel, &channel->control, FRAME_SMALL_MAX);
 	if (to)
@@ -181,17 +191,19 @@ static void send_stdin(struct runner *runner)
 		end_stdin(runner);
 }
 
-/* What can be read from the caller's descriptor goes straight into a frame. */
+/* The lock is let go meanwhile: a disk may be slow, and somebody else may have read it empty. */
 static void read_source(struct runner *runner)
 {
 	struct channel *channel = runner->channel;
 	size_t most = stdin_piece(runner, FRAME_DATA_MAX);
-	char *to = channel_reserve(channel, &channel->data, most + FRAME_HEADER_SIZE);
+	char bytes[FRAME_DATA_MAX];
 	ssize_t n;
+	void *to;
 
-	if (!to || !most)
-		return;
-	n = read(runner->source, to + FRAME_HEADER_SIZE, most);
+	channel_hand_on(channel);
+	pthread_mutex_unlock(&channel->lock);
+	n = read(runner->source, bytes, most);
+	pthread_mutex_lock(&channel->lock);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n < 0) {
@@ -205,8 +217,12 @@ static void read_source(struct runner *runner)
 		runner->source = -1;
 		return;
 	}
-	frame_put_data_header(to, FRAME_HEADER_SIZE, FRAME_IN, runner->call.id, (size_t)n);
-	channel_commit(&channel->data, FRAME_HEADER_SIZE + (size_t)n);
+	runner->result->read = true;
+	to = channel_reserve(channel, &channel->data, FRAME_HEADER_SIZE + (size_t)n);
+	if (!to)
+		return;
+	channel_commit(&channel->data, frame_put_data(to, FRAME_HEADER_SIZE + (size_t)n, FRAME_IN,
+						      runner->call.id, bytes, (size_t)n));
 	runner->call.credit -= (size_t)n;
 }
 
@@ -283,11 +299,34 @@ static void serve_own(struct runner *runner, const struct pollfd own[OWN_COUNT])
 {
 	if (own[OWN_CANCEL].revents)
 		send_kill(runner, FRAME_CANCELLED);
-	if (own[OWN_SOURCE].revents && runner->source >= 0)
+	/* Meanwhile others may have filled the queue. */
+	if (own[OWN_SOURCE].revents && runner->source >= 0 && may_send_stdin(runner))
 		read_source(runner);
 	for (int i = 0; i < 2; i++)
 		if (own[OWN_RELAY + i].revents && runner->relay[i].fd >= 0)
 			write_relay(runner, i);
+}
+
+static void see_overdue(struct runner *runner)
+{
+	struct channel *channel = runner->channel;
+	int64_t now = clock_us();
+
+	if (now < runner->overdue_us)
+		return;
+	if (!runner->asked_us) {
+		runner->asked_us = now;
+		runner->overdue_us = now + ANSWER_US;
+		runner->answered = false;
+		channel_ask(channel);
+	} else if (!runner->answered && channel->heard_us > runner->asked_us) {
+		runner->answered = true;
+		runner->overdue_us = runner->asked_us + HOPELESS_US;
+	} else {
+		runner->result->overdue = true;
+		runner->result->stopping = runner->stopping;
+		channel_break(channel, "the agent did not end a call in time");
+	}
 }
 
 static void turn(struct runner *runner)
@@ -310,10 +349,8 @@ static void turn(struct runner *runner)
 	fill_own(runner, own);
 	channel_wait(channel, &runner->call, own, OWN_COUNT, runner->overdue_us);
 	serve_own(runner, own);
-	if (!runner->call.done && clock_us() >= runner->overdue_us) {
-		runner->result->overdue = true;
-		channel_break(channel, "the agent did not end a call in time");
-	}
+	if (!runner->call.done && !channel->broken)
+		see_overdue(runner);
 }
 
 /* A slow reader of the caller's has the call's whole time for what is left. */
@@ -362,7 +399,11 @@ static int take_id(struct channel *channel, struct channel_call *call)
 		channel->n_calls = more;
 	}
 	channel->calls[i] = call;
-	channel->n_running++;
+	/* Nobody heard it while no call ran. */
+	if (!channel->n_running++) {
+		channel->heard_us = clock_us();
+		channel->pinged_us = 0;
+	}
 	call->id = CHANNEL_ID(i, channel->n_begun++);
 	return 0;
 }
@@ -393,8 +434,11 @@ static void not_sent(struct runner *runner, int error_number)
 static void run(struct runner *runner)
 {
 	struct channel *channel = runner->channel;
-	int code = take_id(channel, &runner->call);
+	int code;
 
+	if (channel->broken || channel->n_running >= channel->agent.max_calls)
+		return;
+	code = take_id(channel, &runner->call);
 	if (code) {
 		not_sent(runner, code);
 		return;
@@ -407,6 +451,7 @@ static void run(struct runner *runner)
 		bool full = relay_is_full(runner, 0) || relay_is_full(runner, 1);
 
 		if (runner->call.done && full) {
+			channel_hand_on(channel);
 			pthread_mutex_unlock(&channel->lock);
 			drain_relays(runner);
 			pthread_mutex_lock(&channel->lock);
@@ -415,6 +460,8 @@ static void run(struct runner *runner)
 		}
 		turn(runner);
 	}
+	runner->result->sent = runner->call.batch &&
+			       runner->call.batch <= channel->batches_sent;
 	leave_id(channel, &runner->call);
 }
 
@@ -435,7 +482,9 @@ static void finish(struct runner *runner)
 	result->exit = runner->call.exit;
 	result->lost = !runner->call.done;
 	if (result->lost)
-		snprintf(result->message, sizeof(result->message), "%s", runner->channel->reason);
+		snprintf(result->message, sizeof(result->message), "%s",
+			 runner->broken ? runner->channel->reason
+					: "the agent runs as many calls as it can");
 	for (int i = 0; i < 2; i++)
 		relay_close(&runner->relay[i]);
 	cleanup_close(&runner->call.event_fd);
@@ -463,6 +512,7 @@ void channel_run(struct channel *channel, const struct channel_request *request,
 	pipe_guard_set(&guard);
 	pthread_mutex_lock(&channel->lock);
 	run(&runner);
+	runner.broken = channel->broken;
 	pthread_mutex_unlock(&channel->lock);
 	finish(&runner);
 	pipe_guard_release(&guard);

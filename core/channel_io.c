@@ -14,7 +14,9 @@
 
 #define PING_US 5000000		/* a silence after which we ask, while calls run */
 #define DEAF_US 15000000	/* ... and for which we wait for an answer */
+#define LOOK_US 10000
 #define SAID_MAX 4096
+#define PONGS_MAX 64		/* that wait to be written */
 
 /* ---- Waking ---- */
 
@@ -51,6 +53,8 @@ void channel_break(struct channel *channel, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(channel->reason, sizeof(channel->reason), format, args);
 	va_end(args);
+	/* Whatever the agent runs ends with its stdin, before somebody looks for what is left. */
+	cleanup_close(&channel->process.in);
 	wake_all(channel);
 }
 
@@ -97,6 +101,20 @@ static void swap_queue(struct buf *a, struct buf *b)
 	*b = other;
 }
 
+/* What goes next; false: nothing waits. */
+static bool choose_queue(struct channel *channel)
+{
+	if (channel->writing.size)
+		return true;
+	channel->writes_control = channel->control.size;
+	if (channel->writes_control) {
+		channel->batch++;
+		channel->n_pongs = 0;
+	}
+	swap_queue(&channel->writing, channel->writes_control ? &channel->control : &channel->data);
+	return channel->writing.size;
+}
+
 /* Those who wait for room may go on. */
 static void tell_room(struct channel *channel)
 {
@@ -109,18 +127,15 @@ void channel_flush(struct channel *channel)
 {
 	bool was_full = channel->data.size >= CHANNEL_STDIN_MAX;
 
-	while (!channel->broken) {
-		ssize_t n;
+	while (!channel->broken && choose_queue(channel)) {
+		ssize_t n = write(channel->process.in, channel->writing.data,
+				  channel->writing.size);
 
-		if (!channel->writing.size)
-			swap_queue(&channel->writing,
-				   channel->control.size ? &channel->control : &channel->data);
-		if (!channel->writing.size)
-			break;
-		n = write(channel->process.in, channel->writing.data, channel->writing.size);
 		if (n >= 0) {
 			buf_consume(&channel->writing, (size_t)n);
 			channel->sent_us = clock_us();
+			if (channel->writes_control)
+				channel->batches_sent = channel->batch;
 		} else if (errno == EAGAIN) {
 			break;
 		} else if (errno != EINTR) {
@@ -217,6 +232,21 @@ static void take_call_frame(struct channel *channel, const struct frame *frame)
 	wake_call(call);
 }
 
+/* Who asks without reading the answers would have us keep them all. */
+static void answer_ping(struct channel *channel, const struct frame *frame)
+{
+	void *to = channel_reserve(channel, &channel->control, FRAME_SMALL_MAX);
+
+	if (!to)
+		return;
+	channel_commit(&channel->control,
+		       frame_put_ping(to, FRAME_SMALL_MAX, FRAME_PONG, frame->data));
+	channel->n_pongs++;
+	channel_flush(channel);
+	if (channel->n_pongs > PONGS_MAX)
+		break_protocol(channel, "it asks again and again, and reads no answer");
+}
+
 static void take_frame(struct channel *channel, const struct frame *frame)
 {
 	struct frame_bye bye;
@@ -224,12 +254,7 @@ static void take_frame(struct channel *channel, const struct frame *frame)
 	if (frame->call) {
 		take_call_frame(channel, frame);
 	} else if (frame->type == FRAME_PING) {
-		void *to = channel_reserve(channel, &channel->control, FRAME_SMALL_MAX);
-
-		if (to)
-			channel_commit(&channel->control,
-				       frame_put_ping(to, FRAME_SMALL_MAX, FRAME_PONG, frame->data));
-		channel_flush(channel);
+		answer_ping(channel, frame);
 	} else if (frame->type == FRAME_BYE) {
 		channel_break(channel, "the agent ended: %s",
 			      !frame_get_bye(frame, &bye) && bye.text[0] ? bye.text
@@ -285,32 +310,45 @@ void channel_read_words(struct channel *channel)
 
 /* ---- Waiting ---- */
 
-/* Asks a silent agent whether it is there, and gives up one that does not answer. */
+void channel_ask(struct channel *channel)
+{
+	static const char eight_bytes[8] = "hookbox";
+	void *to = channel_reserve(channel, &channel->control, FRAME_SMALL_MAX);
+
+	if (!to)
+		return;
+	channel_commit(&channel->control,
+		       frame_put_ping(to, FRAME_SMALL_MAX, FRAME_PING, eight_bytes));
+	channel->sent_us = clock_us();
+	if (!channel->pinged_us)
+		channel->pinged_us = channel->sent_us;
+	channel_flush(channel);
+}
+
+/* When we must have said something: an agent that talks a lot waits for our words all the same. */
+static int64_t speak_by(const struct channel *channel)
+{
+	return channel->silence_ms ? channel->sent_us + channel->silence_ms * 1000 / 3
+				   : CLOCK_NEVER;
+}
+
+/* When a silent agent is to be asked whether it is there, and then when it is given up. */
+static int64_t hear_by(const struct channel *channel)
+{
+	return channel->pinged_us ? channel->pinged_us + DEAF_US : channel->heard_us + PING_US;
+}
+
+/* Sees to it that neither side takes the other for gone; returns when to do so again. */
 static int64_t keep_alive(struct channel *channel)
 {
-	int64_t now = clock_us(), ask = PING_US;
-	static const char eight_bytes[8] = "hookbox";
+	int64_t now = clock_us();
 
-	if (channel->silence_ms && channel->silence_ms * 1000 / 3 < ask)
-		ask = channel->silence_ms * 1000 / 3;
-	if (channel->pinged_us && now - channel->pinged_us >= DEAF_US) {
+	if (channel->pinged_us && now >= hear_by(channel))
 		channel_break(channel, "the agent has not answered for %d s; see whether the box "
 			      "still runs", DEAF_US / 1000000);
-		return now;
-	}
-	if (now - channel->heard_us >= ask && now - channel->sent_us >= ask) {
-		void *to = channel_reserve(channel, &channel->control, FRAME_SMALL_MAX);
-
-		if (!to)
-			return now;
-		channel_commit(&channel->control, frame_put_ping(to, FRAME_SMALL_MAX, FRAME_PING,
-								 eight_bytes));
-		if (!channel->pinged_us)
-			channel->pinged_us = now;
-		channel->sent_us = now;
-		channel_flush(channel);
-	}
-	return channel->sent_us + ask;
+	else if (now >= speak_by(channel) || now >= hear_by(channel))
+		channel_ask(channel);
+	return speak_by(channel) < hear_by(channel) ? speak_by(channel) : hear_by(channel);
 }
 
 static int poll_ms(int64_t until_us)
@@ -361,7 +399,7 @@ static void follow(struct channel *channel, struct channel_call *call, struct po
 	uint64_t count;
 
 	memcpy(fds + 1, own, n_own * sizeof(*own));
-	call->waits = true;
+	call->waits = call->event_fd >= 0;
 	if (has_more_to_write(channel))
 		wake(channel->wake_fd);
 	pthread_mutex_unlock(&channel->lock);
@@ -371,7 +409,7 @@ static void follow(struct channel *channel, struct channel_call *call, struct po
 	call->waits = false;
 	memcpy(own, fds + 1, n_own * sizeof(*own));
 	/* It may have been written to since. */
-	if (read(call->event_fd, &count, sizeof(count)) < 0)
+	if (call->event_fd >= 0 && read(call->event_fd, &count, sizeof(count)) < 0)
 		return;
 }
 
@@ -386,13 +424,10 @@ void channel_wait(struct channel *channel, struct channel_call *call, struct pol
 		lead(channel, own, n_own, until_us);
 		return;
 	}
-	if (call->event_fd < 0) {
+	if (call->event_fd < 0)
 		call->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-		if (call->event_fd < 0) {
-			channel_break(channel, "no descriptor is free to wait with; raise the limit "
-					       "of open files");
-			return;
-		}
-	}
+	/* Without a free descriptor nobody can wake us, and we look by ourselves. */
+	if (call->event_fd < 0 && until_us > clock_us() + LOOK_US)
+		until_us = clock_us() + LOOK_US;
 	follow(channel, call, own, n_own, until_us);
 }

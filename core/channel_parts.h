@@ -28,6 +28,7 @@ struct channel_call {
 	uint64_t total[2];		/* of it in all */
 	uint64_t window[2];		/* what the agent may still send */
 	uint64_t credit;		/* what we may still send of stdin */
+	uint64_t batch;			/* that its CALL is written with */
 	bool reads_no_more;		/* the command closed its stdin */
 	bool done;			/* `exit` is there */
 	struct frame_exit exit;
@@ -47,6 +48,10 @@ struct channel {
 	struct buf writing;		/* whole frames, on their way */
 	struct buf control;		/* frames that go next */
 	struct buf data;		/* stdin, which goes after them */
+	bool writes_control;		/* `writing` was `control` */
+	uint64_t batch;			/* how often it was, so far */
+	uint64_t batches_sent;		/* the last of them of which a byte was written */
+	unsigned int n_pongs;		/* in `control` */
 	struct buf said;		/* the last of what the process wrote to stderr */
 	struct channel_call **calls;	/* by CHANNEL_SLOT of their id; NULL: it is free */
 	size_t n_calls;
@@ -63,13 +68,15 @@ struct channel {
 
 /* ---- Reading and writing (channel_io.c), under the lock ---- */
 
-/* The first reason counts. Wakes everybody; ends the process. */
+/* The first reason counts. Wakes everybody; the end of its stdin tells the agent to end. */
 void channel_break(struct channel *channel, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 /* Writes what can be written now. */
 void channel_flush(struct channel *channel);
 /* Reads what is there; false: the stream has ended, and the channel is broken. */
 bool channel_read(struct channel *channel);
+/* Asks the agent whether it is there. */
+void channel_ask(struct channel *channel);
 /* Reads what the process says of itself on stderr. */
 void channel_read_words(struct channel *channel);
 /* Room for a frame of at most `room` bytes at the queue's end; NULL: no memory, it is broken. */

@@ -335,16 +335,19 @@ void call_end(struct call *call)
 
 void call_end_in_channel(struct call *call, const struct channel_result *ended)
 {
-	if (ended->lost && !ended->sent)
+	if (ended->lost && !ended->sent) {
 		call->result->cleanup = HOOKBOX_CLEANUP_PROVEN;
-	else if (!ended->lost && ended->exit.cleanup == FRAME_PROVEN)
+	} else if (!ended->lost && ended->exit.cleanup == FRAME_PROVEN) {
 		call->result->cleanup = HOOKBOX_CLEANUP_PROVEN;
-	else if (!ended->lost && ended->exit.cleanup == FRAME_SWEPT)
+	} else if (!ended->lost && ended->exit.cleanup == FRAME_SWEPT) {
 		call->result->cleanup = HOOKBOX_CLEANUP_SWEPT;
-	else if (call->sandbox->shell)
+	} else if (call->sandbox->shell) {
 		set_cleanup(call, sweep_call(call), HOOKBOX_CLEANUP_SWEPT);
-	else
+	} else {
+		result_set_cleanup_reason(call->result, "the agent did not say that all of it ended, "
+						       "and the box may not be searched by a shell");
 		set_cleanup(call, MAY_BE_LEFT, HOOKBOX_CLEANUP_UNKNOWN);
+	}
 }
 
 /* ---- A box that was started for an agent ---- */

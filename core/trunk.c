@@ -34,6 +34,8 @@
 #define PATH_MAX_SIZE (sizeof(((struct sockaddr_un *)0)->sun_path) - 17)
 /* What is younger may be about to be listened on. */
 #define STALE_S 10
+/* What is read at once is no more than its pipes hold. */
+#define READS_MAX 32
 
 struct trunk {
 	struct sandbox *sandbox;
@@ -171,20 +173,26 @@ static void start(struct trunk *trunk, const struct call *call)
 	trunk->limit = CALLS_MAX;
 }
 
-/* Takes what it said, so that it never waits for us. False: it has ended. */
+/*
+ * Takes what it said, so that it never waits for us; somebody may go on talking for ever. False: it
+ * has ended.
+ */
 static bool listen_to(struct trunk *trunk)
 {
 	struct pollfd ended = {.fd = trunk->process.pidfd, .events = POLLIN};
 	char bytes[4096];
-	ssize_t n;
+	ssize_t n[2] = {1, 1};
 
 	/* The order counts: what it said before its end is heard. */
 	poll(&ended, 1, 0);
-	while (read(trunk->process.out[0], bytes, sizeof(bytes)) > 0)
-		trunk->ready = true;
-	while ((n = read(trunk->process.out[1], bytes, sizeof(bytes))) > 0) {
-		trunk->said.size = 0;
-		buf_add(&trunk->said, bytes, (size_t)n);
+	for (int i = 0; i < READS_MAX && (n[0] > 0 || n[1] > 0); i++) {
+		n[0] = read(trunk->process.out[0], bytes, sizeof(bytes));
+		trunk->ready |= n[0] > 0;
+		n[1] = read(trunk->process.out[1], bytes, sizeof(bytes));
+		if (n[1] > 0) {
+			trunk->said.size = 0;
+			buf_add(&trunk->said, bytes, (size_t)n[1]);
+		}
 	}
 	return !ended.revents;
 }

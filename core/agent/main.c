@@ -21,6 +21,23 @@ static int say_what_it_is(int status)
 	return status;
 }
 
+/* Whoever brought this file in has no more use for it, nor for the directory that was made for it. */
+static void remove_file(char *path)
+{
+	static const char made[] = ".hookbox-agent.";
+	char *file = strrchr(path, '/');
+	const char *directory;
+
+	unlink(path);
+	if (!file)
+		return;
+	*file = '\0';
+	directory = strrchr(path, '/');
+	directory = directory ? directory + 1 : path;
+	if (!strncmp(directory, made, strlen(made)))
+		rmdir(path);
+}
+
 /* Its keepers see that it is gone, and end what runs. */
 static void end_by_signal(int signo)
 {
@@ -118,9 +135,8 @@ int main(int argc, char **argv)
 		return say_what_it_is(0);
 	if ((argc > 1 && !once && !remove) || isatty(STDIN_FILENO) || isatty(STDOUT_FILENO))
 		return say_what_it_is(2);
-	/* Whoever brought this file in has no more use for it. */
 	if (remove)
-		unlink(argv[0]);
+		remove_file(argv[0]);
 	set_signals();
 	agent = calloc(1, sizeof(*agent));
 	status = agent ? set_up(agent, once) : ENOMEM;

@@ -91,7 +91,7 @@ static void print_memory(long peak_kb, long growth_kb, long limit_kb)
 
 char input[1024];
 
-static double time_floor(const char *const *argv)
+double time_floor(const char *const *argv)
 {
 	static struct floor_output output;
 	int64_t begun = floor_now_us();
@@ -105,7 +105,7 @@ static double time_floor(const char *const *argv)
 	return us;
 }
 
-static double time_exec(struct hookbox *box, const char *sandbox, const char *const *argv)
+double time_exec(struct hookbox *box, const char *sandbox, const char *const *argv)
 {
 	const struct hookbox_call call = {
 		.size = sizeof(call),
@@ -143,13 +143,7 @@ struct hookbox *open_box(const char *config)
 	return box;
 }
 
-struct samples {
-	double *base;
-	double *ours;
-	size_t n;
-};
-
-static struct samples samples_new(int n)
+struct samples samples_new(int n)
 {
 	struct samples samples = {.n = n < 3 ? 3 : (size_t)n};
 
@@ -160,7 +154,7 @@ static struct samples samples_new(int n)
 	return samples;
 }
 
-static void samples_free(struct samples *samples)
+void samples_free(struct samples *samples)
 {
 	free(samples->base);
 	free(samples->ours);
@@ -502,6 +496,13 @@ static void parse_options(int argc, char **argv)
 		{"image", required_argument, NULL, 'i'},
 		{"container", required_argument, NULL, 'c'},
 		{"no-engine", required_argument, NULL, 'n'},
+		{"kubectl", required_argument, NULL, 'k'},
+		{"kubeconfig", required_argument, NULL, 'K'},
+		{"pod", required_argument, NULL, 'P'},
+		{"vm-port", required_argument, NULL, 'v'},
+		{"vm-key", required_argument, NULL, 'V'},
+		{"vm-host-key", required_argument, NULL, 'H'},
+		{"vm-floor", required_argument, NULL, 'f'},
 		{"endless", no_argument, NULL, 'e'},
 		{0},
 	};
@@ -533,6 +534,27 @@ static void parse_options(int argc, char **argv)
 		case 'n':
 			options.no_engine = optarg;
 			break;
+		case 'k':
+			options.kubectl = optarg;
+			break;
+		case 'K':
+			options.kubeconfig = optarg;
+			break;
+		case 'P':
+			options.pod = optarg;
+			break;
+		case 'v':
+			options.vm_port = atoi(optarg);
+			break;
+		case 'V':
+			options.vm_key = optarg;
+			break;
+		case 'H':
+			options.vm_host_key = optarg;
+			break;
+		case 'f':
+			options.vm_floor = atof(optarg);
+			break;
 		case 'e':
 			options.endless = true;
 			break;
@@ -563,6 +585,14 @@ int main(int argc, char **argv)
 	measure_open(f);
 	measure_memory();
 	measure_engine();
+	if (options.kubectl && options.kubeconfig && options.pod)
+		measure_kubectl();
+	else
+		print_skip("kubectl_exec", "no kubectl, or no pod");
+	if (options.vm_port && options.vm_key && options.vm_host_key && options.vm_floor > 0)
+		measure_vm();
+	else
+		print_skip("smolbsd_ssh", "no VM");
 	if (options.json)
 		printf("\n}\n");
 	free((char *)options.hook);

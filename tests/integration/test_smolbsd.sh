@@ -96,7 +96,7 @@ ok $? "... and that machine lives on"
 kill -9 "$(vm_smolbsd_pids "$smol")"
 wait "$first"
 is $? 125 "a machine that dies under a call is no clean end"
-like "$(cat "$dir/first.err")" '*still runs*' "... and the reason is given"
+like "$(cat "$dir/first.err")" '*remote host*' "... and the reason is given"
 none_lives
 is "$?/$(files_left)" 0/0 "... and nothing of it is left"
 

@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "agent_file.h"
@@ -23,12 +24,13 @@ static void add_environment(struct plan *plan)
 		strv_add(&plan->env, *entry);
 }
 
-static int open_plan(struct plan *plan, struct channel **channel, struct hookbox_error *error)
+static int open_plan(struct plan *plan, int64_t silence_ms, struct channel **channel,
+		     struct hookbox_error *error)
 {
 	const struct channel_start start = {
 		.plan = plan,
 		.agent_dir = agent_file_dir(),
-		.silence_ms = 60000,
+		.silence_ms = silence_ms,
 		.deadline_us = clock_deadline_us(20000),
 		.cancel_fd = -1,
 	};
@@ -38,7 +40,7 @@ static int open_plan(struct plan *plan, struct channel **channel, struct hookbox
 }
 
 /* The agent that was built, as a process of this machine. */
-static struct channel *open_agent(void)
+static struct channel *open_silent_agent(int64_t silence_ms)
 {
 	_cleanup_plan_ struct plan plan = {0};
 	struct hookbox_error error = {0};
@@ -46,9 +48,14 @@ static struct channel *open_agent(void)
 
 	assert_non_null(agent_file_dir());
 	strv_printf(&plan.argv, "%s/hookbox-agent", agent_file_dir());
-	if (open_plan(&plan, &channel, &error))
+	if (open_plan(&plan, silence_ms, &channel, &error))
 		fail_msg("%s", error.message);
 	return channel;
+}
+
+static struct channel *open_agent(void)
+{
+	return open_silent_agent(60000);
 }
 
 static int open_script(const char *script, const char *arg, struct channel **channel,
@@ -61,7 +68,7 @@ static int open_script(const char *script, const char *arg, struct channel **cha
 	strv_add(&plan.argv, script);
 	strv_add(&plan.argv, "sh");
 	strv_add(&plan.argv, arg);
-	return open_plan(&plan, channel, error);
+	return open_plan(&plan, 60000, channel, error);
 }
 
 /* ---- Calls ---- */
@@ -383,6 +390,127 @@ static void test_a_slow_sink(void **state)
 	channel_release(channel);
 }
 
+/* Nobody waits to be woken who has no descriptor for it. */
+static void test_no_descriptor_is_free(void **state)
+{
+	struct channel *channel = open_agent();
+	struct rlimit files, none;
+	struct crowd crowd[8];
+	pthread_t threads[8];
+	int first_fd = dup(0), fd = first_fd;
+
+	while (fd < 63)
+		assert_true((fd = dup(0)) > 0);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &files), 0);
+	none = files;
+	none.rlim_cur = (rlim_t)fd + 1;
+	for (int i = 0; i < 8; i++) {
+		crowd[i] = (struct crowd){channel, i, 0};
+		assert_int_equal(pthread_create(&threads[i], NULL, be_one, &crowd[i]), 0);
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	}
+	for (int i = 0; i < 8; i++)
+		pthread_join(threads[i], NULL);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &files), 0);
+	for (; fd >= first_fd; fd--)
+		close(fd);
+	for (int i = 0; i < 8; i++)
+		assert_int_equal(crowd[i].wrong, 0);
+	channel_release(channel);
+}
+
+/* Somebody who does not read his answer, though his command has ended, holds nobody else back. */
+static void *be_unread(void *data)
+{
+	struct crowd *crowd = data;
+	struct answer answer;
+	struct channel_request request =
+		request_for(ARGV("sh", "-c", "sleep 0.5; head -c 300000 /dev/zero"), &answer);
+
+	request.stream[0].out_fd = crowd->number;
+	request.stream[0].relay = &answer.out[0];
+	run(crowd->channel, &request, &answer);
+	crowd->wrong = answer.result.lost || answer.result.exit.end != FRAME_EXITED ||
+		       answer.result.exit.flags;
+	answer_free(&answer);
+	return NULL;
+}
+
+static void test_an_unread_answer(void **state)
+{
+	struct channel *channel = open_agent();
+	struct answer answer;
+	struct channel_request request = request_for(ARGV("sh", "-c", "sleep 1; echo b"), &answer);
+	struct crowd unread = {channel, -1, 1};
+	pthread_t thread;
+	char bytes[4096];
+	size_t got = 0;
+	ssize_t n;
+	int fds[2];
+
+	assert_int_equal(pipe(fds), 0);
+	unread.number = fds[1];
+	assert_int_equal(pthread_create(&thread, NULL, be_unread, &unread), 0);
+	usleep(100000);
+	request.deadline_us = clock_deadline_us(30000);
+	run(channel, &request, &answer);
+	assert_out(&answer, "b\n");
+	assert_int_equal(answer.result.exit.end, FRAME_EXITED);
+	for (; got < 300000; got += (size_t)n)
+		assert_true((n = read(fds[0], bytes, sizeof(bytes))) > 0);
+	pthread_join(thread, NULL);
+	assert_int_equal(unread.wrong, 0);
+	close(fds[0]);
+	close(fds[1]);
+	answer_free(&answer);
+	channel_release(channel);
+}
+
+/* A call that talks all the time and needs no word of ours: the agent hears from us all the same. */
+static void test_a_talkative_call(void **state)
+{
+	struct channel *channel = open_silent_agent(3000);
+	struct answer answer;
+	struct channel_request request =
+		request_for(ARGV("sh", "-c", "for i in 1 2 3 4 5 6 7 8 9 10 11 12; do "
+				 "echo $i; sleep 0.4; done"), &answer);
+
+	run(channel, &request, &answer);
+	assert_out(&answer, "1\n2\n3\n4\n5\n6\n7\n8\n9\n10\n11\n12\n");
+	answer_free(&answer);
+	channel_release(channel);
+}
+
+/* An agent that can run one call gets one. */
+static void test_a_full_agent(void **state)
+{
+	struct hookbox_error error = {0};
+	struct channel *channel = NULL;
+	struct answer answer;
+	struct channel_request request = request_for(ARGV("true"), &answer);
+	struct crowd slow = {.wrong = 1};
+	pthread_t thread;
+
+	if (open_script("ulimit -n 37; exec \"$1/hookbox-agent\"", agent_file_dir(), &channel,
+			&error))
+		fail_msg("%s", error.message);
+	assert_int_equal(channel_agent(channel)->max_calls, 1);
+	slow.channel = channel;
+	assert_int_equal(pthread_create(&thread, NULL, be_slow, &slow), 0);
+	while (!channel_is_full(channel))
+		usleep(1000);
+	run(channel, &request, &answer);
+	assert_true(answer.result.lost);
+	assert_false(answer.result.sent);
+	assert_contains(answer.result.message, "as many calls as it can");
+	pthread_join(thread, NULL);
+	assert_int_equal(slow.wrong, 0);
+	run(channel, &request, &answer);
+	assert_int_equal(answer.result.exit.end, FRAME_EXITED);
+	answer_free(&answer);
+	channel_release(channel);
+}
+
 /* ---- Losses ---- */
 
 static void test_the_agent_is_killed(void **state)
@@ -401,6 +529,7 @@ static void test_the_agent_is_killed(void **state)
 	/* The next one is not even sent. */
 	run(channel, &request, &answer);
 	assert_true(answer.result.lost);
+	assert_false(answer.result.sent);
 	answer_free(&answer);
 	channel_release(channel);
 }
@@ -486,6 +615,58 @@ static void test_protocol_errors(void **state)
 	assert_breaks("rubbish that is no frame", 24, "broke the protocol");
 }
 
+/* Answers to one who reads none are not kept for ever. */
+static void test_pings_without_end(void **state)
+{
+	struct buf pings = {0};
+	char ping[FRAME_SMALL_MAX];
+	size_t n = frame_put_ping(ping, sizeof(ping), FRAME_PING, "12345678");
+
+	for (int i = 0; i < 20000; i++)
+		buf_add(&pings, ping, n);
+	assert_breaks(pings.data, pings.size, "asks again and again");
+	buf_free(&pings);
+}
+
+/* The answer to the last word of an agent that is gone must not end us by a signal. */
+static void test_a_last_ping(void **state)
+{
+	const struct frame_exit exit = {.end = FRAME_EXITED, .cleanup = FRAME_PROVEN};
+	struct hookbox_error error = {0};
+	struct channel *channel = NULL;
+	struct answer answer;
+	struct channel_request request = request_for(ARGV("true"), &answer);
+	char bytes[FRAME_SMALL_MAX];
+
+	play(bytes, frame_put_exit(bytes, sizeof(bytes), 1, &exit));
+	files_write_bytes("ping", bytes,
+			  frame_put_ping(bytes, sizeof(bytes), FRAME_PING, "12345678"));
+	if (open_script("cat \"$1/greeting\"; head -c 33 >/dev/null; cat \"$1/frames\"; "
+			"sleep 0.2; exec <&-; cat \"$1/ping\"; exec sleep 60",
+			files_dir, &channel, &error))
+		fail_msg("%s", error.message);
+	run(channel, &request, &answer);
+	assert_false(answer.result.lost);
+	for (int i = 0; i < 1000 && channel_is_usable(channel); i++)
+		usleep(10000);
+	assert_false(channel_is_usable(channel));
+	answer_free(&answer);
+	channel_release(channel);
+}
+
+/* An agent that cannot work says so in place of a greeting, and is not taken for one that can. */
+static void test_bye_for_a_greeting(void **state)
+{
+	const struct frame_bye bye = {.code = FRAME_BYE_FAILED, .text = "no memory in this box"};
+	char bytes[FRAME_SMALL_MAX];
+	size_t n = frame_put_bye(bytes, sizeof(bytes), &bye);
+
+	files_write_bytes("magic", FRAME_MAGIC, FRAME_MAGIC_SIZE);
+	files_write_bytes("bye", bytes, n);
+	assert_problem(CHANNEL_NO_WAY, "cat \"$1/magic\" \"$1/bye\"; exec sleep 60", files_dir,
+		       "no memory in this box");
+}
+
 /* A truncated answer is no answer. */
 static void test_half_an_answer(void **state)
 {
@@ -521,48 +702,40 @@ static void test_the_file_is_brought(void **state)
 	struct hookbox_error error = {0};
 	struct channel *channel = NULL;
 	struct answer answer;
-	struct channel_request request = request_for(ARGV("sh", "-c", "ls -a \"$TMPDIR\""), &answer);
+	struct channel_request request =
+		request_for(ARGV("sh", "-c", "ls -a \"$TMPDIR\"; umask"), &answer);
+	mode_t mask = umask(0027);
 
 	agent_file_argv(&plan.argv);
 	setenv("TMPDIR", files_dir, 1);
-	if (open_plan(&plan, &channel, &error))
+	if (open_plan(&plan, 60000, &channel, &error))
 		fail_msg("%s", error.message);
 	run(channel, &request, &answer);
 	assert_false(answer.result.lost);
 	assert_null(strstr(answer.out[0].data, "hookbox-agent"));
+	assert_contains(answer.out[0].data, "0027\n");
+	umask(mask);
 	answer_free(&answer);
 	channel_release(channel);
 }
 
-/* Whatever the box got of the file, it keeps nothing of it. */
-static void test_half_a_file(void **state)
+/* A host that dies before it has sent the file, or sends what does not run there. */
+static void test_a_file_that_does_not_arrive(void **state)
 {
-	static const char *const inputs[] = {"", "0\n", "x\n", "1000\n", "1000\nabc", "3\nabc"};
+	static const char *const sent[] = {"printf ''", "echo 100000; echo short",
+					   "echo 5; printf '\\177ELFx'"};
+	_cleanup_strv_ struct strv argv = {0};
 
-	setenv("TMPDIR", files_dir, 1);
-	for (size_t i = 0; i < sizeof(inputs) / sizeof(inputs[0]); i++) {
-		_cleanup_strv_ struct strv argv = {0};
-		struct spawn_capture capture = {0};
-		struct spawn_command command = {
-			.env = (const char *const *)environ,
-			.stdin_data = inputs[i],
-			.stdin_size = strlen(inputs[i]),
-			.timeout_ms = 20000,
-			.limit = 4096,
-		};
+	agent_file_argv(&argv);
+	files_write_bytes("stager", argv.v[2], strlen(argv.v[2]));
+	for (size_t i = 0; i < sizeof(sent) / sizeof(*sent); i++) {
+		_cleanup_free_ char *command = NULL;
 
-		agent_file_argv(&argv);
-		command.argv = strv_view(&argv);
-		spawn_run_captured(&command, &capture);
-		assert_int_equal(capture.result.end, SPAWN_EXITED);
-		assert_int_not_equal(capture.result.status, 0);
-		assert_contains(capture.out.data, "agent here");
-		spawn_capture_free(&capture);
-		command.argv = ARGV("sh", "-c", "ls -A \"$TMPDIR\" | grep hookbox-agent");
-		spawn_run_captured(&command, &capture);
-		assert_int_equal(capture.out.size, 0);
-		spawn_capture_free(&capture);
-		memset(&capture, 0, sizeof(capture));
+		assert_true(asprintf(&command,
+				     "cd '%s' && mkdir -p t && { %s; } | TMPDIR=\"$PWD/t\" sh stager "
+				     ">said 2>&1; [ $? -ne 0 ] && grep -q 'agent here' said && "
+				     "rmdir t", files_dir, sent[i]) > 0);
+		assert_int_equal(system(command), 0);
 	}
 }
 
@@ -578,12 +751,19 @@ int main(void)
 		cmocka_unit_test(test_many_at_once),
 		cmocka_unit_test(test_input_left_unread),
 		cmocka_unit_test(test_a_slow_sink),
+		cmocka_unit_test(test_no_descriptor_is_free),
+		cmocka_unit_test(test_a_full_agent),
+		cmocka_unit_test(test_an_unread_answer),
+		cmocka_unit_test(test_a_talkative_call),
 		cmocka_unit_test(test_the_agent_is_killed),
 		cmocka_unit_test(test_no_agent),
 		cmocka_unit_test(test_protocol_errors),
+		cmocka_unit_test(test_pings_without_end),
+		cmocka_unit_test(test_a_last_ping),
+		cmocka_unit_test(test_bye_for_a_greeting),
 		cmocka_unit_test(test_half_an_answer),
 		cmocka_unit_test(test_the_file_is_brought),
-		cmocka_unit_test(test_half_a_file),
+		cmocka_unit_test(test_a_file_that_does_not_arrive),
 	};
 
 	return cmocka_run_group_tests(tests, files_setup, files_teardown);
