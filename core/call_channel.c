@@ -362,7 +362,7 @@ bool call_run_channel(struct call *call)
 	if (!call_may_have_channel(call->sandbox))
 		return false;
 	problem = run_once(call, &ended);
-	/* The channel broke, or was full, before the call was on its way, and nothing was used up. */
+	/* The channel broke, or was full, before the call was on its way: nothing is used up. */
 	if (!problem && ended.lost && !ended.sent && !ended.read && !ended.overdue) {
 		free(take_pointer(call->result->message));
 		problem = run_once(call, &ended);

@@ -79,8 +79,8 @@ struct channel_request {
 struct channel_result {
 	struct frame_exit exit;		/* when not `lost` */
 	bool lost;			/* the channel broke under it ... */
-	bool overdue;			/* ... because the agent did not end it in time */
-	enum frame_end stopping;	/* then: what KILL said; 0: it was not sent */
+	bool overdue;			/* ... after it was to have ended */
+	enum frame_end stopping;	/* what KILL said; 0: it was not sent */
 	bool sent;			/* it may have been started */
 	bool read;			/* something of stdin_fd is gone */
 	char message[1024];		/* of a loss: one sentence */

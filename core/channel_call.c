@@ -323,8 +323,6 @@ static void see_overdue(struct runner *runner)
 		runner->answered = true;
 		runner->overdue_us = runner->asked_us + HOPELESS_US;
 	} else {
-		runner->result->overdue = true;
-		runner->result->stopping = runner->stopping;
 		channel_break(channel, "the agent did not end a call in time");
 	}
 }
@@ -465,6 +463,15 @@ static void run(struct runner *runner)
 	leave_id(channel, &runner->call);
 }
 
+/* Was it to have ended already? The channel may have broken for another one's sake. */
+static bool is_overdue(const struct runner *runner)
+{
+	int64_t deadline_us = runner->request->deadline_us;
+
+	return runner->asked_us || (deadline_us != CLOCK_NEVER &&
+				    clock_us() >= deadline_us + runner->request->grace_ms * 1000);
+}
+
 static void finish(struct runner *runner)
 {
 	struct channel_result *result = runner->result;
@@ -481,6 +488,8 @@ static void finish(struct runner *runner)
 	drain_relays(runner);
 	result->exit = runner->call.exit;
 	result->lost = !runner->call.done;
+	result->overdue = result->lost && is_overdue(runner);
+	result->stopping = runner->stopping;
 	if (result->lost)
 		snprintf(result->message, sizeof(result->message), "%s",
 			 runner->broken ? runner->channel->reason

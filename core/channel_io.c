@@ -14,7 +14,7 @@
 
 #define PING_US 5000000		/* a silence after which we ask, while calls run */
 #define DEAF_US 15000000	/* ... and for which we wait for an answer */
-#define LOOK_US 10000
+#define LOOK_US 10000		/* how often a call looks that cannot be woken */
 #define SAID_MAX 4096
 #define PONGS_MAX 64		/* that wait to be written */
 

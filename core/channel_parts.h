@@ -15,7 +15,8 @@
 
 /*
  * Stdin of a call that has ended may wait to be written still, and a CALL goes ahead of it: an id
- * must not come back while it does. So its upper half counts calls; the agent ignores what is of none.
+ * must not come back while it does. So its upper half counts calls; the agent ignores what is of
+ * none.
  */
 #define CHANNEL_CALLS_MAX 0xffffu
 #define CHANNEL_SLOT(id) (((id) & CHANNEL_CALLS_MAX) - 1)	/* no id has a lower half of 0 */

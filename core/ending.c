@@ -344,8 +344,9 @@ void call_end_in_channel(struct call *call, const struct channel_result *ended)
 	} else if (call->sandbox->shell) {
 		set_cleanup(call, sweep_call(call), HOOKBOX_CLEANUP_SWEPT);
 	} else {
-		result_set_cleanup_reason(call->result, "the agent did not say that all of it ended, "
-						       "and the box may not be searched by a shell");
+		result_set_cleanup_reason(call->result,
+					  "the agent did not say that all of it ended, and the "
+					  "box may not be searched by a shell");
 		set_cleanup(call, MAY_BE_LEFT, HOOKBOX_CLEANUP_UNKNOWN);
 	}
 }

@@ -74,7 +74,7 @@ static inline void put_text(struct writer *writer, const char *text)
 	put_bytes(writer, text, strnlen(text, FRAME_TEXT_MAX));
 }
 
-/* A stranger's text ends up on terminals, some of which obey more than ASCII's control characters. */
+/* A stranger's text ends up on terminals, some of which obey more than ASCII's controls. */
 static inline void copy_text(char *to, const unsigned char *from, size_t n)
 {
 	for (size_t i = 0; i < n; i++)

@@ -21,7 +21,7 @@ static int say_what_it_is(int status)
 	return status;
 }
 
-/* Whoever brought this file in has no more use for it, nor for the directory that was made for it. */
+/* Whoever brought this file in has no more use for it, nor for the directory made for it. */
 static void remove_file(char *path)
 {
 	static const char made[] = ".hookbox-agent.";

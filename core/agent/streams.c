@@ -78,11 +78,13 @@ static size_t feed(struct input *input, const unsigned char *data, size_t n)
 static void input_settle(struct input *input)
 {
 	size_t waiting = bytes_size(&input->bytes);
+	struct agent *agent = input->call->agent;
 
 	if (!waiting && input->eof)
 		input_close(input);
-	else if (watch_set(&input->call->agent->watch, &input->item, waiting ? WATCH_WRITE : 0))
-		input_close(input);
+	/* Half an input must not look like a whole one. */
+	else if (watch_set(&agent->watch, &input->item, waiting ? WATCH_WRITE : 0))
+		channel_close(agent, FRAME_BYE_FAILED, "the agent cannot watch a call's stdin");
 }
 
 int input_take(struct input *input, const void *data, size_t n)
