@@ -173,7 +173,7 @@ full()
 	# shellcheck disable=SC2086 # words
 	kill $others
 	wait $others 2>/dev/null
-	vm_run root 'pkill -f "sleep 8639[9]" || killall sleep' </dev/null >/dev/null 2>&1
+	vm_run root 'for p in $(pgrep -f "sleep 8639[9]"); do kill $p; done' </dev/null
 }
 
 broken()
