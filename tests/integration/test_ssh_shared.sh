@@ -172,8 +172,9 @@ full()
 	esac
 	# shellcheck disable=SC2086 # words
 	kill $others
+	# shellcheck disable=SC2086 # the same
 	wait $others 2>/dev/null
-	vm_run root 'for p in $(pgrep -f "sleep 8639[9]"); do kill $p; done' </dev/null
+	vm_run root 'ps | grep "sleep 8639[9]" | while read -r p _; do kill $p; done' </dev/null
 }
 
 broken()
