@@ -79,8 +79,10 @@ static int read_file(const char *path, struct agent_file *file, struct hookbox_e
 	ssize_t n = 0;
 
 	if (fd < 0 || fstat(fd, &st) || !S_ISREG(st.st_mode) || st.st_size > FILE_MAX)
-		return error_set(error, -ENOENT, "there is no agent for that kind of box: %s: %s; put "
-				 "one there", path, strerror(fd < 0 ? errno : EINVAL));
+		return error_set(error, -ENOENT,
+				 "there is no agent for that kind of box: %s: %s; put "
+				 "one there",
+				 path, strerror(fd < 0 ? errno : EINVAL));
 	bytes = malloc((size_t)st.st_size + 1);
 	if (!bytes)
 		return error_no_memory(error);
@@ -109,8 +111,9 @@ static int choose(const char *system, const char *machine, const char *dir,
 	char name[128];
 
 	if (!is_word(system) || !is_word(machine) || uname(&here))
-		return error_set(error, -ENOTSUP, "the box does not say what machine it is (it has no "
-						  "uname), so no agent can be chosen for it");
+		return error_set(error, -ENOTSUP,
+				 "the box does not say what machine it is (it has no "
+				 "uname), so no agent can be chosen for it");
 	if (!strcmp(system, here.sysname) && !strcmp(machine, here.machine))
 		snprintf(name, sizeof(name), "hookbox-agent");
 	else
@@ -142,8 +145,9 @@ int agent_file_asked(const char *printed, size_t n, const char *dir, struct agen
 	where = strsep(&machine, " ");
 	system = strsep(&machine, " ");
 	if (strcmp(where, "here"))
-		return error_set(error, -EROFS, "the box has no directory where a file can be made and "
-						"executed (/tmp, /dev/shm, /var/tmp, /run, $HOME)");
+		return error_set(error, -EROFS,
+				 "the box has no directory where a file can be made and "
+				 "executed (/tmp, /dev/shm, /var/tmp, /run, $HOME)");
 	code = choose(system ? system : "", machine ? machine : "", dir, file, error);
 	return code ? code : 1;
 }

@@ -223,8 +223,8 @@ static int note_use(struct sandbox *sandbox, struct hookbox_error *error)
 	int code = 0;
 
 	if (!sandbox->noted)
-		code = ledger_use(sandbox->context.ledger, sandbox->name, sandbox->plugin->name, NULL,
-				  left_by_owner, &owners, error);
+		code = ledger_use(sandbox->context.ledger, sandbox->name, sandbox->plugin->name,
+				  NULL, left_by_owner, &owners, error);
 	sandbox->noted = !code;
 	return code;
 }
@@ -351,7 +351,7 @@ static int enter_box(struct call *call, struct hookbox_error *error)
 	if (!code && new)
 		found = find_box(sandbox, call, message);
 	call->box_is_new = new && !found;
-	/* A box takes longer to start than most calls may last: their time begins when it is there. */
+	/* A box takes longer to start than most calls may last: their time begins with it. */
 	if (call->box_is_new && sandbox->started_box_id)
 		call->deadline_us = clock_deadline_us(call->timeout_ms);
 	if (!code && !found && sandbox->box_id)
@@ -407,20 +407,6 @@ static bool may_run_anew(const struct call *call)
 
 /* ---- The process ---- */
 
-static struct spawn_stream stream_for(struct call *call, int index)
-{
-	bool relayed = call->asked.use_output_fds;
-
-	return (struct spawn_stream){
-		.consume = call_output_consume,
-		.data = &call->marks[index],
-		.out_fd = !relayed ? -1
-			  : index  ? call->asked.stderr_fd
-				   : call->asked.stdout_fd,
-		.relay = relayed ? &call->output[index].relay : NULL,
-	};
-}
-
 /* The value of NAME in an environment, or NULL. */
 static const char *env_value(const struct strv *env, const char *name)
 {
@@ -444,7 +430,8 @@ static void start_process(struct call *call)
 		.stdin_data = call->asked.use_stdin_fd ? NULL : call->asked.stdin_data,
 		.stdin_size = call->asked.use_stdin_fd ? 0 : call->asked.stdin_size,
 		.stdin_fd = call->asked.use_stdin_fd ? call->asked.stdin_fd : -1,
-		.stream = {stream_for(call, 0), stream_for(call, 1)},
+		.stream = {call_stream(call, 0, call_output_consume, &call->marks[0]),
+			   call_stream(call, 1, call_output_consume, &call->marks[1])},
 		.deadline_us = call->deadline_us,
 		.grace_ms = CALL_GRACE_MS,
 		.done_grace_ms =

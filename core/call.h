@@ -45,7 +45,6 @@ struct sandbox {
 	int channel_problem;		/* of the last try, enum channel_problem; 0: it is open */
 	int64_t channel_retry_us;	/* when a way that failed may be tried again */
 	unsigned int channel_failures;	/* in a row */
-	char channel_reason[1024];
 	char *started_box_id;		/* of the one that we started, and will stop; NULL: none */
 	char *gone_box_id;		/* of one that did not answer; NULL: none */
 	struct pool *pool;		/* NULL: none is wanted; has a lock of its own */
@@ -104,6 +103,9 @@ int call_output_take(void *data, const char *bytes, size_t n);
 int call_feed_marks(void *data, const char *bytes, size_t n);
 /* Takes what the process wrote to one of its streams. data is the struct mark_stream of it. */
 int call_output_consume(void *data, const char *bytes, size_t n);
+/* Stream 0 or 1 of the call: what comes goes to `consume`, and what that relays to the caller. */
+struct spawn_stream call_stream(struct call *call, int index,
+				int (*consume)(void *data, const char *bytes, size_t n), void *data);
 /* The process has ended: what was held back comes now, and is kept for classify() to judge. */
 void call_output_finish(struct call *call);
 /* Hands on what call_output_finish() kept of a streamed output. */
@@ -116,6 +118,10 @@ void call_judge(struct call *call);
 /* The same for a backend's own verdict; `verdict` is in our size. */
 void call_apply_verdict(struct call *call, const struct sandbox_verdict *verdict);
 
+/* The command was not started: its directory cannot be entered, for `why`; or it is not there or not
+ * executable, for ENOENT or EACCES. */
+void call_set_no_workdir(struct call *call, const char *why);
+void call_set_no_command(struct call *call, int error_number);
 /* Runs the call through sandbox.run/1. (call_run.c) */
 void call_run_extension(struct call *call);
 

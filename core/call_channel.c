@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Calls through the channel to an agent in a box that stays. Where there is no way for an agent, and
- * where the box cannot be reached at all, the caller runs the call one-off: that tells what is wrong.
+ * Calls through the channel to an agent in a box that stays. Where there is no way for an agent,
+ * and where the box cannot be reached at all, the caller runs the call one-off: that tells what is
+ * wrong.
  */
 #include <errno.h>
 #include <poll.h>
@@ -137,7 +138,6 @@ static int replace_channel(struct sandbox *sandbox, const struct call *call,
 	pthread_mutex_lock(&sandbox->lock);
 	sandbox->opening = false;
 	note_problem(sandbox, call->box_id, problem);
-	snprintf(sandbox->channel_reason, sizeof(sandbox->channel_reason), "%s", error.message);
 	if (problem)
 		return problem;
 	sandbox->channel = opened;
@@ -208,27 +208,18 @@ static void set_stopped(struct call *call, enum spawn_end end)
 
 static void set_not_started(struct call *call, const struct frame_exit *end)
 {
-	struct hookbox_result *result = call->result;
+	int code = (int)end->error_number;
 
-	result->end = HOOKBOX_NOT_STARTED;
-	result->error_number = (int)end->error_number;
-	if (end->step == FRAME_STEP_WORKDIR)
-		result_set_message(result,
-				   "the working directory \"%s\" in the sandbox %s; set workdir to a "
-				   "directory that the command's user can enter", call->cwd ? call->cwd : "",
-				   end->text[0] ? end->text : "cannot be entered");
-	else if (end->step == FRAME_STEP_COMMAND && end->error_number == ENOENT)
-		result_set_message(result,
-				   "there is no command \"%s\" in the sandbox; check its name, the "
-				   "mounts and PATH there", call->asked.argv[0]);
-	else if (end->step == FRAME_STEP_COMMAND)
-		result_set_message(result,
-				   "\"%s\" in the sandbox is not executable; chmod +x it, or name "
-				   "another command", call->asked.argv[0]);
-	else
-		result_set_message(result, "\"%s\" could not be started in the sandbox: %s",
-				   call->asked.argv[0],
-				   end->text[0] ? end->text : strerror((int)end->error_number));
+	if (end->step == FRAME_STEP_WORKDIR) {
+		call_set_no_workdir(call, end->text[0] ? end->text : "cannot be entered");
+	} else if (end->step == FRAME_STEP_COMMAND) {
+		call_set_no_command(call, code);
+	} else {
+		call->result->end = HOOKBOX_NOT_STARTED;
+		call->result->error_number = code;
+		result_set_message(call->result, "\"%s\" could not be started in the sandbox: %s",
+				   call->asked.argv[0], end->text[0] ? end->text : strerror(code));
+	}
 }
 
 static void judge_exit(struct call *call, const struct channel_result *ended)
@@ -292,19 +283,6 @@ static void judge(struct call *call, const struct channel_result *ended)
 	}
 }
 
-/* An own buffer for the caller's descriptors, as a process's streams have. */
-static struct spawn_stream stream_for(struct call *call, int index)
-{
-	bool relayed = call->asked.use_output_fds;
-
-	return (struct spawn_stream){
-		.consume = call_output_take,
-		.data = &call->output[index],
-		.out_fd = !relayed ? -1 : index ? call->asked.stderr_fd : call->asked.stdout_fd,
-		.relay = relayed ? &call->output[index].relay : NULL,
-	};
-}
-
 /* The command's environment, and the mark that leftovers are found by if the agent is lost. */
 static void fill_env(const struct call *call, struct strv *env)
 {
@@ -323,7 +301,8 @@ void call_run_through(struct call *call, struct channel *channel, struct channel
 		.stdin_data = asked->use_stdin_fd ? NULL : asked->stdin_data,
 		.stdin_size = asked->use_stdin_fd ? 0 : asked->stdin_size,
 		.stdin_fd = asked->use_stdin_fd ? asked->stdin_fd : -1,
-		.stream = {stream_for(call, 0), stream_for(call, 1)},
+		.stream = {call_stream(call, 0, call_output_take, &call->output[0]),
+			   call_stream(call, 1, call_output_take, &call->output[1])},
 		.limit = {call->output[0].limit, call->output[1].limit},
 		.drop_stdout = !call->output[0].ends_call,
 		.deadline_us = call->deadline_us,

@@ -13,10 +13,31 @@ static void not_started(struct call *call, int error_number)
 	call->result->error_number = error_number;
 }
 
+void call_set_no_workdir(struct call *call, const char *why)
+{
+	/* Never ENOENT or EACCES, which tell of the command. */
+	not_started(call, ENOTDIR);
+	result_set_message(call->result,
+			   "the working directory \"%s\" in the sandbox %s; set workdir to a "
+			   "directory that the command's user can enter",
+			   call->cwd ? call->cwd : "", why);
+}
+
+void call_set_no_command(struct call *call, int error_number)
+{
+	not_started(call, error_number);
+	result_set_message(call->result,
+			   error_number == ENOENT
+				   ? "there is no command \"%s\" in the sandbox; check its name, the "
+				     "mounts and PATH there"
+				   : "\"%s\" in the sandbox is not executable; chmod +x it, or name "
+				     "another command",
+			   call->asked.argv[0]);
+}
+
 /* A "failed" mark: the box is there, the command is not. */
 static void judge_failure(struct call *call, const struct mark_stream *marks)
 {
-	const char *command = call->asked.argv[0];
 	struct hookbox_result *result = call->result;
 	int code = marks->code;
 
@@ -25,35 +46,19 @@ static void judge_failure(struct call *call, const struct mark_stream *marks)
 	call->output[1].total = call->output[1].passed = 0;
 	switch (marks->failure) {
 	case MARK_FAILED_WORKDIR:
-		/* Never ENOENT or EACCES, which tell of the command. */
-		not_started(call, ENOTDIR);
-		result_set_message(result,
-				   "the working directory \"%s\" in the sandbox %s; set workdir "
-				   "to a directory that the command's user can enter",
-				   call->cwd,
-				   code == ENOENT    ? "does not exist"
-				   : code == ENOTDIR ? "is not a directory"
-						     : "cannot be entered");
+		call_set_no_workdir(call, code == ENOENT    ? "does not exist"
+					  : code == ENOTDIR ? "is not a directory"
+							    : "cannot be entered");
 		break;
 	case MARK_FAILED_COMMAND:
-		not_started(call, code);
-		if (code == ENOENT)
-			result_set_message(result,
-					   "there is no command \"%s\" in the sandbox; check its "
-					   "name, the mounts and PATH there",
-					   command);
-		else
-			result_set_message(result,
-					   "\"%s\" in the sandbox is not executable; chmod +x it, "
-					   "or name another command",
-					   command);
+		call_set_no_command(call, code);
 		break;
 	case MARK_FAILED_EXEC:
 		not_started(call, ENOEXEC);
 		result_set_message(result,
 				   "\"%s\" in the sandbox could not be executed; check its #! line "
 				   "and that it is made for this architecture",
-				   command);
+				   call->asked.argv[0]);
 		break;
 	case MARK_FAILED_INPUT:
 		result->end = HOOKBOX_LOST;
@@ -163,7 +168,8 @@ static void judge_without_marks(struct call *call)
 	_cleanup_buf_ struct buf said = {0};
 
 	/* Whatever the CLI's words look like: a command that began was started. */
-	if (verdict.end == SANDBOX_END_NOT_STARTED && (call->marks[0].started || call->marks[1].started))
+	if (verdict.end == SANDBOX_END_NOT_STARTED &&
+	    (call->marks[0].started || call->marks[1].started))
 		verdict.end = SANDBOX_END_LOST;
 	call->trunk_unused = call->trunk && verdict.trunk_unused &&
 			     verdict.end == SANDBOX_END_NOT_STARTED;

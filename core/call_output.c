@@ -24,6 +24,19 @@ int call_output_take(void *data, const char *bytes, size_t n)
 	return stop;
 }
 
+struct spawn_stream call_stream(struct call *call, int index,
+				int (*consume)(void *data, const char *bytes, size_t n), void *data)
+{
+	bool relayed = call->asked.use_output_fds;
+
+	return (struct spawn_stream){
+		.consume = consume,
+		.data = data,
+		.out_fd = !relayed ? -1 : index ? call->asked.stderr_fd : call->asked.stdout_fd,
+		.relay = relayed ? &call->output[index].relay : NULL,
+	};
+}
+
 bool call_marks_complete(const struct call *call)
 {
 	return call->marks[0].ended && call->marks[1].ended;

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Calls in boxes of the pool. */
+#include <stdlib.h>
+
 #include "call.h"
+#include "cleanup.h"
 #include "pool.h"
 #include "result.h"
 
@@ -10,22 +13,38 @@ static bool is_over(const struct channel_result *ended)
 	return ended->lost ? !ended->sent : ended->exit.cleanup == FRAME_PROVEN;
 }
 
-bool call_run_pool(struct call *call)
+/* The box died before the call was on its way: nothing is used up. */
+static bool may_go_elsewhere(const struct channel_result *ended)
 {
-	struct pool *pool = call->sandbox->pool;
-	struct pool_box *box = pool ? pool_take(pool) : NULL;
-	char reason[SANDBOX_ERROR_SIZE] = "";
-	struct channel_result ended;
+	return ended->lost && !ended->sent && !ended->read && !ended->overdue;
+}
 
-	if (!box)
-		return false;
-	call_run_through(call, pool_box_channel(box), &ended);
+static void end_box(struct call *call, struct pool *pool, struct pool_box *box, bool over)
+{
+	char reason[SANDBOX_ERROR_SIZE] = "";
+
 	call->result->cleanup = HOOKBOX_CLEANUP_PROVEN;
-	if (is_over(&ended)) {
+	if (over) {
 		pool_end_later(pool, box);
 	} else if (!pool_end_now(pool, box, reason)) {
 		call->result->cleanup = HOOKBOX_CLEANUP_UNKNOWN;
 		result_set_cleanup_reason(call->result, "%s", reason);
 	}
-	return true;
+}
+
+bool call_run_pool(struct call *call)
+{
+	struct pool *pool = call->sandbox->pool;
+	struct pool_box *box;
+
+	while (pool && (box = pool_take(pool))) {
+		struct channel_result ended;
+
+		call_run_through(call, pool_box_channel(box), &ended);
+		end_box(call, pool, box, is_over(&ended));
+		if (!may_go_elsewhere(&ended))
+			return true;
+		free(take_pointer(call->result->message));
+	}
+	return false;
 }

@@ -41,8 +41,8 @@ void channel_describe_end(struct channel *channel, char *text, size_t size)
 	text_add_last_line(&words, channel->said.data ? channel->said.data : "",
 			   channel->said.size, 300);
 	if (!info.si_pid)
-		snprintf(text, size, "the connection to the agent ended%s%s", words.size ? ": " : "",
-			 words.size ? words.data : "");
+		snprintf(text, size, "the connection to the agent ended%s%s",
+			 words.size ? ": " : "", words.size ? words.data : "");
 	else
 		snprintf(text, size, "what carried the connection to the agent ended (%s %d)%s%s",
 			 info.si_code == CLD_EXITED ? "status" : "signal", info.si_status,
@@ -183,7 +183,10 @@ static int wait_for_agent(struct opening *opening, struct hookbox_error *error)
 		int64_t left = opening->start->deadline_us == CLOCK_NEVER ? 60000000 :
 				opening->start->deadline_us - clock_us();
 
-		if (poll(fds, 4, left <= 0 ? 0 : left < 60000000 ? (int)(left / 1000) + 1 : 60000) < 0)
+		if (poll(fds, 4,
+			 left <= 0	   ? 0
+			 : left < 60000000 ? (int)(left / 1000) + 1
+					   : 60000) < 0)
 			continue;
 		if (fds[3].revents)
 			channel_read_words(channel);
@@ -334,7 +337,7 @@ bool channel_is_usable(struct channel *channel)
 	/* Nothing comes unasked while no call runs, but the end. */
 	if (!channel->broken && !channel->n_running && poll(&fd, 1, 0) > 0)
 		channel_read(channel);
-	usable = !channel->broken && (!channel->silence_ms ||
+	usable = !channel->broken && !channel->unheard && (!channel->silence_ms ||
 				      (clock_us() - channel->sent_us) / 1000 <
 					      channel->silence_ms - SILENCE_MARGIN_MS);
 	pthread_mutex_unlock(&channel->lock);

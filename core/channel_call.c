@@ -366,8 +366,9 @@ static void drain_relays(struct runner *runner)
 				.events = POLLOUT,
 			};
 		fds[2] = (struct pollfd){.fd = runner->request->cancel_fd, .events = POLLIN};
-		if (left <= 0 || (poll(fds, 3, (int)(left / 1000 < 60000 ? left / 1000 + 1 : 60000)) >
-				  0 && fds[2].revents)) {
+		if (left <= 0 ||
+		    (poll(fds, 3, (int)(left / 1000 < 60000 ? left / 1000 + 1 : 60000)) > 0 &&
+		     fds[2].revents)) {
 			runner->call.exit.flags |= FRAME_TRUNCATED;
 			return;
 		}

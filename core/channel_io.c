@@ -123,10 +123,19 @@ static void tell_room(struct channel *channel)
 			wake_call(channel->calls[i]);
 }
 
+static void drop_unheard(struct channel *channel)
+{
+	buf_consume(&channel->writing, channel->writing.size);
+	buf_consume(&channel->control, channel->control.size);
+	buf_consume(&channel->data, channel->data.size);
+}
+
 void channel_flush(struct channel *channel)
 {
 	bool was_full = channel->data.size >= CHANNEL_STDIN_MAX;
 
+	if (channel->unheard)
+		drop_unheard(channel);
 	while (!channel->broken && choose_queue(channel)) {
 		ssize_t n = write(channel->process.in, channel->writing.data,
 				  channel->writing.size);
@@ -139,10 +148,10 @@ void channel_flush(struct channel *channel)
 		} else if (errno == EAGAIN) {
 			break;
 		} else if (errno != EINTR) {
-			char end[512];
-
-			channel_describe_end(channel, end, sizeof(end));
-			channel_break(channel, "%s", end);
+			/* An agent that ends may have said all that counts: reading tells. */
+			channel->unheard = true;
+			drop_unheard(channel);
+			break;
 		}
 	}
 	if (was_full && channel->data.size < CHANNEL_STDIN_MAX)

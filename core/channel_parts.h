@@ -63,6 +63,7 @@ struct channel {
 	int64_t heard_us;
 	int64_t sent_us;
 	int64_t pinged_us;		/* 0: no answer is due */
+	bool unheard;			/* nothing can be written any more; what is there is read */
 	bool broken;
 	char reason[1024];		/* why */
 };

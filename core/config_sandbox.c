@@ -75,7 +75,8 @@ static int set_agent(const struct key_place *place, void *settings)
 
 static int set_agent_idle(const struct key_place *place, void *settings)
 {
-	return key_time(place, 10000, 86400000, &((struct config_sandbox *)settings)->agent_idle_ms);
+	return key_time(place, 10000, 86400000,
+			&((struct config_sandbox *)settings)->agent_idle_ms);
 }
 
 static int set_multiplex(const struct key_place *place, void *settings)
@@ -113,7 +114,8 @@ static int set_pool_max_age(const struct key_place *place, void *settings)
 	int code = key_time(place, 0, 86400000, &sandbox->pool_max_age_ms);
 
 	if (!code && sandbox->pool_max_age_ms && sandbox->pool_max_age_ms < 1000)
-		return key_error(place, "a box needs longer than that to be made; write 1s or more, "
+		return key_error(place,
+				 "a box needs longer than that to be made; write 1s or more, "
 				 "or 0 for no limit");
 	return code;
 }

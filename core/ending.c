@@ -144,7 +144,8 @@ static enum outcome end_box(const struct target *target, bool may_come_late,
 		pause_ms(100);
 	}
 	snprintf(reason, SANDBOX_ERROR_SIZE,
-		 "the command had to be ended before its box was seen; should the box still come up, "
+		 "the command had to be ended before its box was seen; should the box still come "
+		 "up, "
 		 "the next hookbox removes it");
 	return MAY_BE_LEFT;
 }

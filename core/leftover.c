@@ -19,7 +19,7 @@
 /* How many pids in a row are looked at one by one before all of /proc is read instead. */
 #define NEAR_PIDS 512
 #define PASSES 400
-/* For how many passes a process may be in doubt: an execve() is over by then, on a busy machine too. */
+/* For how many passes a process may be in doubt: by then even a slow execve() is over. */
 #define DOUBT_PASSES 100
 #define PF_KTHREAD 0x00200000
 
@@ -228,7 +228,8 @@ static enum bearing look_at(struct search *search, pid_t pid)
 		search->blind = errno;
 	/* The kernel's, gone, or on its way there: perhaps because it was killed just now. */
 	if (fd < 0)
-		bearing = errno == ESRCH && (search->killed || search->near) ? BEARS_MAYBE : BEARS_NOT;
+		bearing = errno == ESRCH && (search->killed || search->near) ? BEARS_MAYBE
+									     : BEARS_NOT;
 	else
 		bearing = look_at_environment(search, fd);
 	cleanup_close(&fd);

@@ -147,7 +147,8 @@ static int scan(struct mark_stream *stream, const char *p, size_t n, size_t *use
 			continue;
 		}
 		stop = emit_body(stream, p + body, i - body);
-		snprintf(words, sizeof(words), "%.*s", (int)(length - 1 - (ptrdiff_t)stream->intro_size),
+		snprintf(words, sizeof(words), "%.*s",
+			 (int)(length - 1 - (ptrdiff_t)stream->intro_size),
 			 candidate + stream->intro_size);
 		read_mark(stream, words);
 		i += (size_t)length;

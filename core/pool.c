@@ -31,9 +31,11 @@ static int check(struct sandbox *sandbox, const struct config_sandbox *config,
 
 	if (!(plugin->flags & SANDBOX_FRESH) || plugin->flags & SANDBOX_HOST_PROCESS ||
 	    !plugin->plan || sandbox->run.run || sandbox->box.find || sandbox->box.start)
-		return error_set(error, -EINVAL,
-				 "%s: [sandbox %s] pool: %s starts no fresh box for each call; remove "
-				 "the key", config->where, config->name, plugin->name);
+		return error_set(
+			error, -EINVAL,
+			"%s: [sandbox %s] pool: %s starts no fresh box for each call; remove "
+			"the key",
+			config->where, config->name, plugin->name);
 	if (!config->agent)
 		return error_set(error, -EINVAL,
 				 "%s: [sandbox %s] pool: a box can only wait with an agent in it; "
@@ -81,9 +83,10 @@ int pool_open(struct sandbox *sandbox, const struct config_sandbox *config, stru
 				!(sandbox->plugin->flags & SANDBOX_MOUNTS))) {
 		log_write(sandbox->context.log, SANDBOX_LOG_WARNING,
 			  "[sandbox %s] there is no pool, calls start cold: %s", sandbox->name,
-			  sandbox->agent ? "without a shell no agent gets into the box; set agent to "
-					   "the path of one there"
-					 : "hookbox-agent is not installed");
+			  sandbox->agent
+				  ? "without a shell no agent gets into the box; set agent to "
+				    "the path of one there"
+				  : "hookbox-agent is not installed");
 		return 0;
 	}
 	*pool = pool_new(sandbox, config);
@@ -114,7 +117,8 @@ static bool start_threads(struct pool *pool)
 	if (!start_thread(&pool->keeper, pool_keep, pool, "hookbox-keeper")) {
 		pool->pid = getpid();
 		while (pool->n_fillers < POOL_FILLERS &&
-		       !start_thread(&pool->fillers[pool->n_fillers], pool_fill, pool, "hookbox-filler"))
+		       !start_thread(&pool->fillers[pool->n_fillers], pool_fill, pool,
+				     "hookbox-filler"))
 			pool->n_fillers++;
 		pool->hopeless = !pool->n_fillers;
 	}

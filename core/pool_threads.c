@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The pool's threads. Two fillers start boxes, and live as long as these do: a backend may tie a box
- * to the thread that started it. The keeper watches the boxes that wait, and ends those that are
- * used, old or dead. The lock is never held while one of them waits for anything else.
+ * The pool's threads. Two fillers start boxes, and live as long as these do: a backend may tie a
+ * box to the thread that started it. The keeper watches the boxes that wait, and ends those that
+ * are used, old or dead. The lock is never held while one of them waits for anything else.
  */
 #include <poll.h>
 #include <string.h>
@@ -176,7 +176,8 @@ static void create_one(struct pool *pool)
 	pthread_mutex_unlock(&pool->lock);
 	log_write(sandbox->context.log, SANDBOX_LOG_WARNING,
 		  "[sandbox %s] no box can be made for the pool, calls start cold%s: %s",
-		  sandbox->name, problem == CHANNEL_NO_AGENT ? "" : " until one can", error.message);
+		  sandbox->name, problem == CHANNEL_NO_AGENT ? "" : " until one can",
+		  error.message);
 	pthread_mutex_lock(&pool->lock);
 }
 
@@ -292,7 +293,8 @@ static void retire_old(struct pool *pool)
 {
 	struct pool_box *box;
 
-	while ((box = TAILQ_FIRST(&pool->waiting)) && (pool->stopping || pool_box_is_too_old(pool, box)))
+	while ((box = TAILQ_FIRST(&pool->waiting)) &&
+	       (pool->stopping || pool_box_is_too_old(pool, box)))
 		retire_waiting(pool, box);
 }
 

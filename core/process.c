@@ -177,7 +177,8 @@ static int make_pipe(int *ours, int *theirs, bool we_write)
 
 static bool has_stdin(const struct spawn_request *request)
 {
-	return request->keep_stdin || request->before_stdin_size || request->stdin_size || request->stdin_fd >= 0;
+	return request->keep_stdin || request->before_stdin_size || request->stdin_size ||
+	       request->stdin_fd >= 0;
 }
 
 static int make_pipes(const struct spawn_request *request, struct process *process, int theirs[3])

@@ -132,8 +132,9 @@ void prologue_build(struct buf *buf, const char *nonce, const char *call_id, boo
 		/* 2: no such directory; 20: no directory; 13: there, but not to be entered. */
 		buf_add_string(buf, " 2>/dev/null || { _hb_d=");
 		quote_add(buf, cwd, LINE_NEWLINE);
-		buf_add_string(buf, "; [ -e \"$_hb_d\" ] || _hb_f 'workdir 2'; "
-				    "[ -d \"$_hb_d\" ] || _hb_f 'workdir 20'; _hb_f 'workdir 13'; }\n");
+		buf_add_string(buf,
+			       "; [ -e \"$_hb_d\" ] || _hb_f 'workdir 2'; "
+			       "[ -d \"$_hb_d\" ] || _hb_f 'workdir 20'; _hb_f 'workdir 13'; }\n");
 	}
 	for (; *env; env++) {
 		size_t name = strcspn(*env, "=");

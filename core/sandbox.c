@@ -313,7 +313,8 @@ static void keep_box_id(const struct sandbox_text_sink *sink, const char *text)
 }
 
 /* Can an agent run in the box? Without one, each call takes a CLI's time. */
-static void probe_agent(struct sandbox *sandbox, int64_t timeout_ms, struct probe_findings *findings)
+static void probe_agent(struct sandbox *sandbox, int64_t timeout_ms,
+			struct probe_findings *findings)
 {
 	struct sandbox_box_request request = sandbox_box_request(sandbox, timeout_ms);
 	char message[SANDBOX_ERROR_SIZE] = "", box_id[BOX_ID_SIZE] = "";
@@ -338,7 +339,8 @@ static void probe_agent(struct sandbox *sandbox, int64_t timeout_ms, struct prob
 }
 
 int sandbox_probe(struct sandbox *sandbox, int64_t timeout_ms,
-		  void (*finding)(void *data, uint32_t status, const char *what, const char *remedy),
+		  void (*finding)(void *data, uint32_t status, const char *what,
+				  const char *remedy),
 		  void *data)
 {
 	struct probe_findings findings = {.finding = finding, .data = data};

@@ -323,6 +323,8 @@ void keeper_main(int socket, const struct keeper_task *first,
 
 	if (first)
 		task = *first;
+	/* Whoever ends the agent's group ends the agent: what it ran is then ours to end. */
+	setpgid(0, 0);
 	set_signals();
 	move_descriptors(socket, &task, found->null_fd);
 	surroundings.adopts = found->adopts && system_adopt_orphans();

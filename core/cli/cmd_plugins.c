@@ -26,13 +26,6 @@ static void put_json(json_t **object)
 
 #define _cleanup_json_ _cleanup_(put_json)
 
-static const char *text_of(const json_t *object, const char *key)
-{
-	const char *text = json_string_value(json_object_get(object, key));
-
-	return text ? text : "";
-}
-
 /* A file's name may be no UTF-8, which a JSON string cannot hold. */
 static json_t *json_from(const char *text)
 {
@@ -54,8 +47,8 @@ static json_t *describe_file(const struct plugin_file *file)
 	struct hookbox_error error = {0};
 	json_t *object;
 
-	if (!plugin_inspect(THIS_PROGRAM, absolute ? absolute : file->path, PLUGIN_INSPECT_MS, &text,
-			    &error))
+	if (!plugin_inspect(THIS_PROGRAM, absolute ? absolute : file->path, PLUGIN_INSPECT_MS,
+			    &text, &error))
 		object = json_loads(text, 0, NULL);
 	else
 		object = json_pack("{s:o, s:o}", "name", json_from(file->name), "error",
@@ -114,7 +107,7 @@ static int widest(const json_t *list, const char *key)
 	size_t width = 0;
 
 	for (size_t i = 0; cli_columns() && i < json_array_size(list); i++) {
-		size_t n = strlen(text_of(json_array_get(list, i), key));
+		size_t n = strlen(print_text_of(json_array_get(list, i), key));
 
 		width = n > width ? n : width;
 	}
@@ -128,14 +121,17 @@ static const char *or_else(const char *text, const char *otherwise)
 
 static void print_entry(const json_t *entry, int names, int versions, int paths)
 {
-	const char *error = text_of(entry, "error");
+	const char *error = print_text_of(entry, "error");
 	bool hidden = json_is_true(json_object_get(entry, "hidden"));
 
 	printf("%s%-*s %-*s %-*s %s%s%s%s\n",
-	       cli_colour(*error ? "\033[31m" : hidden ? "\033[2m" : ""), names,
-	       text_of(entry, "name"), versions, or_else(text_of(entry, "version"), "-"), paths,
-	       or_else(text_of(entry, "path"), PRINT_BUILT_IN), hidden ? "(hidden) " : "",
-	       *error ? "broken: " : "", *error ? error : text_of(entry, "summary"),
+	       cli_colour(*error   ? "\033[31m"
+			  : hidden ? "\033[2m"
+				   : ""),
+	       names, print_text_of(entry, "name"), versions,
+	       or_else(print_text_of(entry, "version"), "-"), paths,
+	       or_else(print_text_of(entry, "path"), PRINT_BUILT_IN), hidden ? "(hidden) " : "",
+	       *error ? "broken: " : "", *error ? error : print_text_of(entry, "summary"),
 	       cli_colour("\033[0m"));
 }
 
@@ -202,8 +198,8 @@ static int print_info(struct cli *cli, const char *format)
 
 	if (!info)
 		return CLI_FAILED;
-	if (*text_of(info, "error"))
-		return cli_fail(cli, CLI_FAILED, "%s", text_of(info, "error"));
+	if (*print_text_of(info, "error"))
+		return cli_fail(cli, CLI_FAILED, "%s", print_text_of(info, "error"));
 	if (cli->json)
 		return print_json(cli, info);
 	if (!print_backend(info, format))
@@ -294,14 +290,14 @@ static int check_backend(struct cli *cli, struct check *check)
 
 	if (!info)
 		return cli_fail(cli, CLI_FAILED, "out of memory");
-	if (*text_of(info, "error"))
-		return check_failed(cli, text_of(info, "error"));
+	if (*print_text_of(info, "error"))
+		return check_failed(cli, print_text_of(info, "error"));
 	if (check->sandbox)
-		return check_in_sandbox(cli, check, text_of(info, "name"));
+		return check_in_sandbox(cli, check, print_text_of(info, "name"));
 	if (cli->json)
 		return print_json(cli, info);
 	printf("%s %s: the descriptor and its %zu parameters are as they should be\n",
-	       text_of(info, "name"), text_of(info, "version"),
+	       print_text_of(info, "name"), print_text_of(info, "version"),
 	       json_array_size(json_object_get(info, "params")));
 	return CLI_OK;
 }
@@ -355,7 +351,8 @@ const struct cli_command cmd_plugins_info = {
 	.summary = "Explains a backend: what it is, and the keys of its [sandbox] section",
 	.usage = "NAME",
 	.help = "NAME may also be the path of a plugin file.\n\n"
-		"      --format FORMAT   text, or the keys alone: as man (the list of a man page's\n"
+		"      --format FORMAT   text, or the keys alone: as man (the list of a man "
+		"page's\n"
 		"                        section PARAMETERS) or markdown (rows of a table)\n",
 	.run = run_info,
 };

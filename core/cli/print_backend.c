@@ -6,7 +6,7 @@
 
 #include "print_backend.h"
 
-static const char *text_of(const json_t *object, const char *key)
+const char *print_text_of(const json_t *object, const char *key)
 {
 	const char *text = json_string_value(json_object_get(object, key));
 
@@ -33,7 +33,7 @@ static const struct {
 	{"fresh", "every call gets a new box, gone afterwards"},
 	{"kept", "calls enter a box that exists before and after them"},
 	{"mounts", "host paths can be made visible in the box"},
-	{"signals_as_128n", "a command killed by signal N looks like one that exited with 128 + N"},
+	{"signals_as_128n", "without an agent, signal N looks like exit code 128 + N"},
 	{"shell", "environment and arguments go in through the box's sh, byte for byte"},
 	{"ends_with_process", "the box ends with the process that was started"},
 	{"host_process", "the command is a process of the host"},
@@ -49,14 +49,15 @@ static const char *words_of(const char *flag)
 
 static void print_param_text(const json_t *param)
 {
-	const char *metavar = text_of(param, "metavar");
-	const char *dflt = text_of(param, "default");
+	const char *metavar = print_text_of(param, "metavar");
+	const char *dflt = print_text_of(param, "default");
 
 	if (*metavar)
-		printf("  %s = %s (%s)\n", text_of(param, "key"), metavar, text_of(param, "type"));
+		printf("  %s = %s (%s)\n", print_text_of(param, "key"), metavar,
+		       print_text_of(param, "type"));
 	else
-		printf("  %s = %s\n", text_of(param, "key"), text_of(param, "type"));
-	printf("      %s", text_of(param, "help"));
+		printf("  %s = %s\n", print_text_of(param, "key"), print_text_of(param, "type"));
+	printf("      %s", print_text_of(param, "help"));
 	if (is_set(param, "required"))
 		fputs(" (required)", stdout);
 	if (is_set(param, "secret"))
@@ -68,18 +69,18 @@ static void print_param_text(const json_t *param)
 
 static void print_text(const json_t *backend)
 {
-	const char *path = text_of(backend, "path");
+	const char *path = print_text_of(backend, "path");
 	const json_t *item;
 	size_t i;
 
-	printf("%s %s\n%s\n%s\n", text_of(backend, "name"), text_of(backend, "version"),
-	       text_of(backend, "summary"), *path ? path : PRINT_BUILT_IN);
+	printf("%s %s\n%s\n%s\n", print_text_of(backend, "name"), print_text_of(backend, "version"),
+	       print_text_of(backend, "summary"), *path ? path : PRINT_BUILT_IN);
 	puts("\nWhat it is:");
 	json_array_foreach (json_object_get(backend, "flags"), i, item)
 		printf("  %s\n", words_of(json_string_value(item)));
 	json_array_foreach (json_object_get(backend, "extensions"), i, item)
 		printf("  has %s\n", json_string_value(item));
-	printf("\nKeys of a [sandbox NAME] with mode = %s:\n", text_of(backend, "name"));
+	printf("\nKeys of a [sandbox NAME] with mode = %s:\n", print_text_of(backend, "name"));
 	json_array_foreach (params_of(backend), i, item)
 		print_param_text(item);
 	if (!json_array_size(params_of(backend)))
@@ -115,15 +116,15 @@ static void put_mdoc(const char *text, bool argument)
 
 static void print_param_man(const json_t *param)
 {
-	const char *metavar = text_of(param, "metavar");
-	const char *dflt = text_of(param, "default");
+	const char *metavar = print_text_of(param, "metavar");
+	const char *dflt = print_text_of(param, "default");
 
-	printf(".It Cm %s No = Ar ", text_of(param, "key"));
-	put_mdoc(*metavar ? metavar : text_of(param, "type"), true);
+	printf(".It Cm %s No = Ar ", print_text_of(param, "key"));
+	put_mdoc(*metavar ? metavar : print_text_of(param, "type"), true);
 	if (*metavar)
-		printf(" Pq %s", text_of(param, "type"));
+		printf(" Pq %s", print_text_of(param, "type"));
 	putchar('\n');
-	put_mdoc(text_of(param, "help"), false);
+	put_mdoc(print_text_of(param, "help"), false);
 	puts(".");
 	if (is_set(param, "required"))
 		puts("Required.");
@@ -171,12 +172,12 @@ static void put_markdown(const char *text, bool code)
 
 static void print_param_markdown(const json_t *param)
 {
-	const char *metavar = text_of(param, "metavar");
-	const char *dflt = text_of(param, "default");
+	const char *metavar = print_text_of(param, "metavar");
+	const char *dflt = print_text_of(param, "default");
 
 	fputs("| ", stdout);
-	put_markdown(text_of(param, "key"), true);
-	printf(" | %s", text_of(param, "type"));
+	put_markdown(print_text_of(param, "key"), true);
+	printf(" | %s", print_text_of(param, "type"));
 	if (*metavar) {
 		fputs(": ", stdout);
 		put_markdown(metavar, true);
@@ -187,7 +188,7 @@ static void print_param_markdown(const json_t *param)
 	else if (*dflt)
 		put_markdown(dflt, true);
 	fputs(" | ", stdout);
-	put_markdown(text_of(param, "help"), false);
+	put_markdown(print_text_of(param, "help"), false);
 	puts(is_set(param, "secret") ? " (secret: never shown) |" : " |");
 }
 
@@ -196,8 +197,8 @@ static void print_markdown(const json_t *backend)
 	const json_t *param;
 	size_t i;
 
-	printf("| **%s** | | | **", text_of(backend, "name"));
-	put_markdown(text_of(backend, "summary"), false);
+	printf("| **%s** | | | **", print_text_of(backend, "name"));
+	put_markdown(print_text_of(backend, "summary"), false);
 	puts("** |");
 	json_array_foreach (params_of(backend), i, param)
 		print_param_markdown(param);

@@ -81,6 +81,21 @@ int backend_check_option(const char *arg, char error[SANDBOX_ERROR_SIZE])
 			      arg);
 }
 
+/* ---- Messages ---- */
+
+void backend_copy_text(char *copy, size_t size, const char *text, size_t length)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < length && n + 1 < size; i++)
+		if ((unsigned char)text[i] >= ' ')
+			copy[n++] = text[i];
+	if (n + 1 == size)
+		while (n && (unsigned char)copy[n - 1] >= 0x80)
+			n--;
+	copy[n] = '\0';
+}
+
 /* ---- Commands of the backend's own ---- */
 
 static bool words_add(char ***words, size_t *n, const char *word)

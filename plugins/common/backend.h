@@ -42,6 +42,11 @@ bool backend_option_is(const char *arg, const char *const *names);
 /* Refuses what is no "--option[=value]" in one word. */
 int backend_check_option(const char *arg, char error[SANDBOX_ERROR_SIZE]);
 
+/* ---- Messages ---- */
+
+/* Copies what can be printed of it; what has to be cut is not cut within a character. */
+void backend_copy_text(char *copy, size_t size, const char *text, size_t length);
+
 /* ---- Commands of the backend's own, for what may block ---- */
 
 /* A command for the host's run(): its sink collects what a plan says. */
@@ -62,6 +67,8 @@ int backend_command_run(const struct sandbox_host *host, const struct backend_co
 			char error[SANDBOX_ERROR_SIZE]);
 /* It ran and exited with 0. */
 bool backend_result_is_good(const struct sandbox_command_result *result);
+/* For a box's sh: is there what it takes to find what calls leave behind? */
+#define BACKEND_CAN_SWEEP "command -v grep >/dev/null && [ -r /proc/self/environ ]"
 /* The request that runs `argv` in the box as a call would be run. */
 struct sandbox_plan_request backend_probe_request(const char *const *argv, const char *box_id);
 

@@ -93,10 +93,7 @@ static void docker_exec_classify(const void *instance, const struct sandbox_proc
 /* Runs a shell as a call would be run, which looks for what a call's leftovers are found with. */
 static void probe_call(const struct docker_probe *probe, const struct docker_exec *exec)
 {
-	static const char *const argv[] = {
-		"sh", "-c",
-		"command -v grep >/dev/null && [ -r /proc/self/environ ] || exit 3", NULL,
-	};
+	static const char *const argv[] = {"sh", "-c", BACKEND_CAN_SWEEP " || exit 3", NULL};
 	const struct sandbox_plan_request request = backend_probe_request(argv, NULL);
 	char error[SANDBOX_ERROR_SIZE] = "";
 	struct docker_failure failure;

@@ -182,7 +182,7 @@ static void copy_sentence(const char *line, char *copy, size_t size)
 	static const char *const fillers[] = {
 		"docker: ", "Error response from daemon: ", "Error: ", "Failed to initialize: ",
 	};
-	size_t length, n = 0;
+	size_t length;
 
 	for (size_t i = 0; i < N_ELEMENTS(fillers); i++)
 		if (!strncmp(line, fillers[i], strlen(fillers[i])))
@@ -192,14 +192,7 @@ static void copy_sentence(const char *line, char *copy, size_t size)
 		length--;
 	if (length > 9 && !strncmp(line + length - 9, ": unknown", 9))
 		length -= 9;
-	for (size_t i = 0; i < length && n + 1 < size; i++)
-		if ((unsigned char)line[i] >= ' ')
-			copy[n++] = line[i];
-	/* What had to be cut is not cut within a character. */
-	if (n + 1 == size)
-		while (n && (unsigned char)copy[n - 1] >= 0x80)
-			n--;
-	copy[n] = '\0';
+	backend_copy_text(copy, size, line, length);
 }
 
 static void explain(const struct docker_place *place, const char *line,

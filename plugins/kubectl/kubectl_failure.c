@@ -32,8 +32,13 @@ static bool is_log_line(const char *line)
 static bool is_own_line(const char *line)
 {
 	static const char *const beginnings[] = {
-		"error: ", "Error: ", "Error from server", "Error in configuration",
-		"Unable to connect to the server", "The connection to the server ", KUBECTL_LAST_WORD,
+		"error: ",
+		"Error: ",
+		"Error from server",
+		"Error in configuration",
+		"Unable to connect to the server",
+		"The connection to the server ",
+		KUBECTL_LAST_WORD,
 	};
 
 	for (size_t i = 0; i < N_ELEMENTS(beginnings); i++)
@@ -115,7 +120,8 @@ static const struct meaning {
 	{"executable file not found", "check the command's name and PATH there", 0, ENOENT},
 	{"no such file or directory: unknown", "check the command's name", 0, ENOENT},
 	{"permission denied: unknown", "chmod +x the command", 0, EACCES},
-	{"unable to upgrade connection", "see that the API server and its proxies let exec through"},
+	{"unable to upgrade connection",
+	 "see that the API server and its proxies let exec through"},
 	{"timed out waiting for the condition", "wait until the pod runs"},
 	{"Error from server", "look into what the API server says"},
 	{"lost connection", "see that the pod still runs", SANDBOX_END_LOST},
@@ -124,19 +130,9 @@ static const struct meaning {
 
 static void copy_line(const char *line, char *copy, size_t size)
 {
-	size_t length, n = 0;
-
 	if (!strncmp(line, "error: ", 7))
 		line += 7;
-	length = strcspn(line, "\r\n");
-	for (size_t i = 0; i < length && n + 1 < size; i++)
-		if ((unsigned char)line[i] >= ' ')
-			copy[n++] = line[i];
-	/* What had to be cut is not cut within a character. */
-	if (n + 1 == size)
-		while (n && (unsigned char)copy[n - 1] >= 0x80)
-			n--;
-	copy[n] = '\0';
+	backend_copy_text(copy, size, line, strcspn(line, "\r\n"));
 }
 
 static void explain_line(const char *line, struct kubectl_failure *failure)
@@ -150,7 +146,8 @@ static void explain_line(const char *line, struct kubectl_failure *failure)
 	failure->advice = meaning->advice;
 	copy_line(line, failure->what, sizeof(failure->what));
 	if (!failure->what[0])
-		snprintf(failure->what, sizeof(failure->what), "kubectl failed and did not say why");
+		snprintf(failure->what, sizeof(failure->what),
+			 "kubectl failed and did not say why");
 }
 
 void kubectl_explain(const char *text, size_t size, struct kubectl_failure *failure)
@@ -190,7 +187,8 @@ static bool find_start_failure(const struct sandbox_process_end *end,
 	if (end->status != 126 && end->status != 127)
 		return false;
 	load(&said, end->stdout_head, end->stdout_head_size);
-	if (end->stdout_total != end->stdout_head_size || strncmp(said.text, beginning, strlen(beginning)))
+	if (end->stdout_total != end->stdout_head_size ||
+	    strncmp(said.text, beginning, strlen(beginning)))
 		return false;
 	explain_line(said.text, failure);
 	return failure->error_number != 0;

@@ -68,8 +68,7 @@ static bool ask(struct probe *probe, const char *const *words)
 /* Runs a shell in the pod as a call would. */
 static bool enter(struct probe *probe, const char *pod)
 {
-	static const char *const argv[] = {"sh", "-c", "command -v grep >/dev/null && "
-					   "[ -r /proc/self/environ ] || echo bare", NULL};
+	static const char *const argv[] = {"sh", "-c", BACKEND_CAN_SWEEP " || echo bare", NULL};
 	const struct sandbox_plan_request request = backend_probe_request(argv, pod);
 	char error[SANDBOX_ERROR_SIZE] = "";
 	struct backend_command command;

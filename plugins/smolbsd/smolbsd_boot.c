@@ -214,8 +214,9 @@ static int run_startnb(struct boot *boot, char error[SANDBOX_ERROR_SIZE])
 
 static int not_booted(const struct boot *boot, const char *what, char error[SANDBOX_ERROR_SIZE])
 {
-	snprintf(error, SANDBOX_ERROR_SIZE, "%s; %s said %s%s%s; run it by hand in %.300s to see more",
-		 what, boot->ssh->startnb, boot->said[0] ? "last: \"" : "nothing", boot->said,
+	snprintf(error, SANDBOX_ERROR_SIZE,
+		 "%s; %s said %s%s%s; run it by hand in %.300s to see more", what,
+		 boot->ssh->startnb, boot->said[0] ? "last: \"" : "nothing", boot->said,
 		 boot->said[0] ? "\"" : "", boot->ssh->smolbsd_dir);
 	return -EIO;
 }

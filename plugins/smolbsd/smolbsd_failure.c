@@ -114,18 +114,16 @@ static const char *last_line(const char *text, size_t size)
 
 static void copy_line(const char *text, const char *at, char *copy, size_t size)
 {
-	size_t n = 0;
+	size_t length;
 
 	while (at > text && at[-1] != '\n')
 		at--;
 	/* "@    WARNING: ...!     @" */
 	at += strspn(at, "@ ");
-	for (; *at && *at != '\n' && n + 1 < size; at++)
-		if ((unsigned char)*at >= ' ')
-			copy[n++] = *at;
-	while (n && strchr(" .@", copy[n - 1]))
-		n--;
-	copy[n] = '\0';
+	length = strcspn(at, "\r\n");
+	while (length && strchr(" .@", at[length - 1]))
+		length--;
+	backend_copy_text(copy, size, at, length);
 }
 
 /* "Connection to HOST closed by remote host.": of a connection that there was. */

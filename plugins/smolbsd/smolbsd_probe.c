@@ -114,10 +114,7 @@ static void keep_text(const struct sandbox_text_sink *sink, const char *text)
 /* Runs a shell in the machine as a call would, and looks what leftovers are found with. */
 static void probe_shell(const struct probe *probe, const char *box_id)
 {
-	static const char *const argv[] = {
-		"sh", "-c", "command -v grep >/dev/null && [ -r /proc/self/environ ] || echo bare",
-		NULL,
-	};
+	static const char *const argv[] = {"sh", "-c", BACKEND_CAN_SWEEP " || echo bare", NULL};
 	const struct sandbox_plan_request request = backend_probe_request(argv, box_id);
 	struct sandbox_command_result result;
 	char error[SANDBOX_ERROR_SIZE] = "";

@@ -12,8 +12,6 @@
 #include <unistd.h>
 
 #include "bench.h"
-#include "host.h"
-#include "pool.h"
 
 #define MIB (1024 * 1024)
 
@@ -263,123 +261,13 @@ static void measure_channel(void)
 	static const char *const argv[] = {"/hook", NULL};
 	const char *const base_argv[] = {options.hook, NULL};
 	struct samples samples = samples_new(options.runs);
-	char config[512];
-	struct hookbox *box;
+	struct hookbox *box = open_channel();
 
-	snprintf(config, sizeof(config),
-		 "[sandbox bench]\nmode = docker_exec\ncontainer = %s\ndocker_path = %s\n",
-		 options.container, options.docker);
-	box = open_box(config);
 	interleave(&samples, base_argv, box, "bench", argv);
 	hookbox_close(box);
 	print_result("docker_exec, channel", floor_median(samples.ours, samples.n), "F",
 		     floor_median(samples.base, samples.n), 2.5);
 	samples_free(&samples);
-}
-
-/* ---- Pools ---- */
-
-#define POOL_SIZE 4
-#define POOL_MS 60000
-
-static struct pool *pool_of(struct hookbox *box)
-{
-	return sandbox_pool(host_sandbox(box, "bench"));
-}
-
-static void fill_pool(struct pool *pool)
-{
-	if (!pool || !pool_wait_full(pool, POOL_MS))
-		fail("the pool", "it does not become full");
-}
-
-static struct hookbox *open_pool(const char *mode, const char *settings)
-{
-	static const char *const argv[] = {"/hook", NULL};
-	char config[1024];
-	struct hookbox *box;
-
-	snprintf(config, sizeof(config), "[sandbox bench]\nmode = %s\npool = %d\n%s", mode,
-		 POOL_SIZE, settings);
-	box = open_box(config);
-	time_exec(box, "bench", argv);
-	return box;
-}
-
-/* Hits alone: each call finds a full pool that has nothing else to do. */
-static void measure_hits(const char *mode, struct hookbox *box, double f_bar)
-{
-	static const char *const argv[] = {"/hook", NULL};
-	const char *const base_argv[] = {options.hook, NULL};
-	struct samples samples = samples_new(options.runs / 10);
-	struct pool_stats before, after;
-	char name[64];
-
-	fill_pool(pool_of(box));
-	pool_get_stats(pool_of(box), &before);
-	for (size_t i = 0; i < samples.n; i++) {
-		fill_pool(pool_of(box));
-		samples.base[i] = time_floor(base_argv);
-		samples.ours[i] = time_exec(box, "bench", argv);
-	}
-	pool_get_stats(pool_of(box), &after);
-	if (after.hits - before.hits != samples.n)
-		fail(mode, "calls missed a full pool");
-	snprintf(name, sizeof(name), "%s, pool", mode);
-	print_result(name, floor_median(samples.ours, samples.n), "F",
-		     floor_median(samples.base, samples.n), f_bar);
-	/* The median is the middle one of the sorted samples. */
-	snprintf(name, sizeof(name), "%s, pool p99", mode);
-	print_result(name, samples.ours[(samples.n * 99 + 99) / 100 - 1], "F",
-		     floor_median(samples.base, samples.n), 10);
-	samples_free(&samples);
-}
-
-/* From an empty pool to a full one, for each box. */
-static double time_refill(struct hookbox *box)
-{
-	static const char *const argv[] = {"/hook", NULL};
-	struct pool_stats before, after;
-	int64_t begun;
-
-	fill_pool(pool_of(box));
-	pool_get_stats(pool_of(box), &before);
-	for (int i = 0; i < POOL_SIZE; i++)
-		time_exec(box, "bench", argv);
-	begun = floor_now_us();
-	fill_pool(pool_of(box));
-	pool_get_stats(pool_of(box), &after);
-	return (double)(floor_now_us() - begun) / (double)(after.refills - before.refills);
-}
-
-static void measure_refill(const char *mode, struct hookbox *box)
-{
-	struct samples samples = samples_new(options.runs / 100);
-	char name[64];
-
-	for (size_t i = 0; i < samples.n; i++)
-		samples.ours[i] = time_refill(box);
-	snprintf(name, sizeof(name), "%s, refill", mode);
-	print_result(name, floor_median(samples.ours, samples.n), NULL, 0, 0);
-	samples_free(&samples);
-}
-
-static void measure_pool(const char *mode, const char *settings)
-{
-	struct hookbox *box = open_pool(mode, settings);
-
-	measure_hits(mode, box, 4);
-	measure_refill(mode, box);
-	hookbox_close(box);
-}
-
-static void measure_docker_pool(void)
-{
-	char settings[512];
-
-	snprintf(settings, sizeof(settings), "image = %s\ndocker_path = %s\n", options.image,
-		 options.docker);
-	measure_pool("docker_run", settings);
 }
 
 /* The same container options as hookbox's defaults: what is compared is hookbox, not Docker. */
@@ -418,7 +306,7 @@ static void measure_engine(void)
 	measure_docker("docker_exec", "container", options.container, exec_argv, options.runs / 15);
 	measure_channel();
 	measure_docker("docker_run", "image", options.image, run_argv, options.runs / 30);
-	measure_docker_pool();
+	measure_pool();
 	measure_load();
 	measure_stream();
 }
@@ -485,83 +373,67 @@ static void measure_memory(void)
 
 /* ---- The whole ---- */
 
+/* Those that are a text. */
+static const struct {
+	const char *name;
+	const char **text;
+} text_options[] = {
+	{"hook", &options.hook},
+	{"plugin-dir", &options.plugin_dir},
+	{"docker", &options.docker},
+	{"image", &options.image},
+	{"container", &options.container},
+	{"no-engine", &options.no_engine},
+	{"kubectl", &options.kubectl},
+	{"kubeconfig", &options.kubeconfig},
+	{"pod", &options.pod},
+	{"vm-key", &options.vm_key},
+	{"vm-host-key", &options.vm_host_key},
+};
+#define N_TEXTS (sizeof(text_options) / sizeof(text_options[0]))
+
+enum { OPTION_RUNS = N_TEXTS, OPTION_JSON, OPTION_VM_PORT, OPTION_VM_FLOOR, OPTION_ENDLESS };
+
+static void take_option(int option)
+{
+	switch (option) {
+	case OPTION_RUNS:
+		options.runs = atoi(optarg);
+		break;
+	case OPTION_JSON:
+		options.json = true;
+		break;
+	case OPTION_VM_PORT:
+		options.vm_port = atoi(optarg);
+		break;
+	case OPTION_VM_FLOOR:
+		options.vm_floor = atof(optarg);
+		break;
+	case OPTION_ENDLESS:
+		options.endless = true;
+		break;
+	case '?':
+		exit(2);
+	default:
+		*text_options[option].text = optarg;
+	}
+}
+
 static void parse_options(int argc, char **argv)
 {
-	static const struct option known[] = {
-		{"runs", required_argument, NULL, 'r'},
-		{"json", no_argument, NULL, 'j'},
-		{"hook", required_argument, NULL, 'h'},
-		{"plugin-dir", required_argument, NULL, 'p'},
-		{"docker", required_argument, NULL, 'd'},
-		{"image", required_argument, NULL, 'i'},
-		{"container", required_argument, NULL, 'c'},
-		{"no-engine", required_argument, NULL, 'n'},
-		{"kubectl", required_argument, NULL, 'k'},
-		{"kubeconfig", required_argument, NULL, 'K'},
-		{"pod", required_argument, NULL, 'P'},
-		{"vm-port", required_argument, NULL, 'v'},
-		{"vm-key", required_argument, NULL, 'V'},
-		{"vm-host-key", required_argument, NULL, 'H'},
-		{"vm-floor", required_argument, NULL, 'f'},
-		{"endless", no_argument, NULL, 'e'},
-		{0},
+	struct option known[N_TEXTS + 6] = {
+		[OPTION_RUNS] = {"runs", required_argument, NULL, OPTION_RUNS},
+		[OPTION_JSON] = {"json", no_argument, NULL, OPTION_JSON},
+		[OPTION_VM_PORT] = {"vm-port", required_argument, NULL, OPTION_VM_PORT},
+		[OPTION_VM_FLOOR] = {"vm-floor", required_argument, NULL, OPTION_VM_FLOOR},
+		[OPTION_ENDLESS] = {"endless", no_argument, NULL, OPTION_ENDLESS},
 	};
 	int option;
 
-	while ((option = getopt_long(argc, argv, "", known, NULL)) != -1) {
-		switch (option) {
-		case 'r':
-			options.runs = atoi(optarg);
-			break;
-		case 'j':
-			options.json = true;
-			break;
-		case 'h':
-			options.hook = optarg;
-			break;
-		case 'p':
-			options.plugin_dir = optarg;
-			break;
-		case 'd':
-			options.docker = optarg;
-			break;
-		case 'i':
-			options.image = optarg;
-			break;
-		case 'c':
-			options.container = optarg;
-			break;
-		case 'n':
-			options.no_engine = optarg;
-			break;
-		case 'k':
-			options.kubectl = optarg;
-			break;
-		case 'K':
-			options.kubeconfig = optarg;
-			break;
-		case 'P':
-			options.pod = optarg;
-			break;
-		case 'v':
-			options.vm_port = atoi(optarg);
-			break;
-		case 'V':
-			options.vm_key = optarg;
-			break;
-		case 'H':
-			options.vm_host_key = optarg;
-			break;
-		case 'f':
-			options.vm_floor = atof(optarg);
-			break;
-		case 'e':
-			options.endless = true;
-			break;
-		default:
-			exit(2);
-		}
-	}
+	for (size_t i = 0; i < N_TEXTS; i++)
+		known[i] = (struct option){text_options[i].name, required_argument, NULL, (int)i};
+	while ((option = getopt_long(argc, argv, "", known, NULL)) != -1)
+		take_option(option);
 	if (options.runs < 1 || optind < argc)
 		fail("usage", "bench [--runs N] [--json] [--hook FILE] [--plugin-dir DIR] "
 			      "[--docker CLI --image IMAGE --container NAME | --no-engine WHY]");

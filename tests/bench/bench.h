@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What the parts of the benchmark share. bench.c: one call at a time. bench_load.c: many, and large.
- * bench_far.c: backends that are far away. */
+ * bench_pool.c: fresh boxes. bench_far.c: backends that are far away. */
 #ifndef BENCH_BENCH_H
 #define BENCH_BENCH_H
 
@@ -49,6 +49,12 @@ void samples_free(struct samples *samples);
 /* One call, in microseconds, which must answer as the hook does. */
 double time_floor(const char *const *argv);
 double time_exec(struct hookbox *box, const char *sandbox, const char *const *argv);
+
+/* With a channel to the container, which the first call has opened. */
+struct hookbox *open_channel(void);
+
+/* Calls that find a fresh container ready. (bench_pool.c) */
+void measure_pool(void);
 
 /* Calls through one channel, 1 to 256 at once, against as many processes of this machine. */
 void measure_load(void);

@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# The conformance kit on docker_run: a fresh container for every call.
+# The conformance kit on docker_run: a fresh container for every call; with a number, out of a pool
+# of so many.
 . "${top_srcdir:?}/tests/parts/kit.sh"
 
 need_engine
@@ -9,4 +10,5 @@ run_kit docker_run <<END
 [sandbox checked]
 mode = docker_run
 image = $image
+pool = ${1:-0}
 END

@@ -15,4 +15,5 @@ port = $vm_port
 identity_file = $vm_key
 host_key = $vm_host_key
 agent = off
+connect_timeout = 60s
 END

@@ -15,4 +15,5 @@ smolbsd_dir = smol
 service = sshd
 identity_file = $vm_dir/id
 boot_timeout = 120s
+connect_timeout = 60s
 END

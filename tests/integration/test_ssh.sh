@@ -5,12 +5,12 @@
 . "$top_srcdir/tests/parts/packages.sh"
 . "$top_srcdir/tests/parts/program.sh"
 . "$top_srcdir/tests/parts/vm.sh"
+. "$top_srcdir/tests/parts/ssh-server.sh"
 
 tap_dir
-server_pid=
 clean_up()
 {
-	[ -z "$server_pid" ] || kill "$server_pid"
+	serve_no_more
 	vm_stop
 	rm -rf "$dir"
 }
@@ -49,23 +49,6 @@ fails()
 	# shellcheck disable=SC2154 # run sets it
 	like "$status/$err" "125/*$1*" "$2"
 	is "$out" "" "... and nothing is on stdout"
-}
-
-# serve HOW...: a server; $port is set.
-serve()
-{
-	rm -f "$dir/port"
-	python3 "$top_srcdir/tests/parts/ssh_server.py" "$@" >"$dir/port" 2>"$dir/server.log" &
-	server_pid=$!
-	wait_for "a port" test -s "$dir/port"
-	port=$(cat "$dir/port")
-}
-
-serve_no_more()
-{
-	kill "$server_pid"
-	wait "$server_pid" 2>/dev/null
-	server_pid=
 }
 
 in_vm()

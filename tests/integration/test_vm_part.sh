@@ -4,14 +4,14 @@
 . "${top_srcdir:?}/tests/parts/tap.sh"
 . "$top_srcdir/tests/parts/packages.sh"
 . "$top_srcdir/tests/parts/vm.sh"
+. "$top_srcdir/tests/parts/ssh-server.sh"
 
 tap_dir
 smol=$dir/smol
 limit='timeout 20'
-server_pid=
 clean_up()
 {
-	[ -z "$server_pid" ] || kill "$server_pid"
+	serve_no_more
 	vm_smolbsd_end "$smol"
 	vm_stop
 	rm -rf "$dir"
@@ -42,23 +42,6 @@ trouble()
 none_lives()
 {
 	[ -z "$(vm_smolbsd_pids "$smol")" ]
-}
-
-# serve HOW...: a server; $port is set.
-serve()
-{
-	rm -f "$dir/port"
-	python3 "$top_srcdir/tests/parts/ssh_server.py" "$@" >"$dir/port" 2>"$dir/server.log" &
-	server_pid=$!
-	wait_for "a port" test -s "$dir/port"
-	port=$(cat "$dir/port")
-}
-
-serve_no_more()
-{
-	kill "$server_pid"
-	wait "$server_pid" 2>/dev/null
-	server_pid=
 }
 
 # at PORT COMMAND...: runs it with another server in the VM's place.

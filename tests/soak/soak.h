@@ -38,6 +38,8 @@ void soak_print_calls(void);
 
 /* Was something killed while a call ran, or shortly before? */
 bool soak_was_fault(int64_t begun_us, int64_t ended_us);
+/* How long before that the last one was over. */
+int64_t soak_since_fault_us(int64_t us);
 /* Ends one thing after another until *next is the last call; no container near the end. */
 void soak_kill(const struct soak *soak, const long *next);
 void soak_print_faults(void);

@@ -100,9 +100,10 @@ static bool is_signal_without_agent(const struct kind *kind, const struct hookbo
 	       result->status == 128 + kind->status && result->cleanup == HOOKBOX_CLEANUP_SWEPT;
 }
 
-static void judge(struct kind *kind, long number, const struct hookbox_result *result, bool fault,
-		  const char *input, size_t size)
+static void judge(struct kind *kind, long number, const struct hookbox_result *result,
+		  int64_t begun_us, const char *input, size_t size)
 {
+	bool fault = soak_was_fault(begun_us, soak_now_us());
 	bool echoes = !kind->script || strstr(kind->script, "; cat");
 
 	__atomic_add_fetch(&kind->n, 1, __ATOMIC_RELAXED);
@@ -115,8 +116,9 @@ static void judge(struct kind *kind, long number, const struct hookbox_result *r
 	if (is_signal_without_agent(kind, result))
 		return;
 	if (result->end != kind->end || result->status != kind->status)
-		soak_wrong("call %ld (%s) %s %d: %s", number, kind->name,
-			   hookbox_end_name(result->end), result->status,
+		soak_wrong("call %ld (%s) %s %d, %ld ms after the last fault: %s", number,
+			   kind->name, hookbox_end_name(result->end), result->status,
+			   (long)(soak_since_fault_us(begun_us) / 1000),
 			   result->message ? result->message : "no message");
 	else if (echoes && (!has_echo(result, input, size) || result->truncated))
 		soak_wrong("call %ld (%s) answered %zu bytes that are not the %zu it was sent",
@@ -147,8 +149,7 @@ void soak_call(const struct soak *soak, long number)
 			 ? run_cancelled(soak, &call, soak_random(&seed, 300000))
 			 : run(soak, &call);
 	if (result)
-		judge(kind, number, result, soak_was_fault(begun_us, soak_now_us()), input,
-		      call.stdin_size);
+		judge(kind, number, result, begun_us, input, call.stdin_size);
 	hookbox_result_free(result);
 	free(input);
 }

@@ -10,7 +10,7 @@
 
 #define REMEMBERED 256
 /* What was killed may be believed to be there for so long. */
-#define ECHO_US 2000000
+#define ECHO_US 4000000
 
 extern char **environ;
 
@@ -56,6 +56,16 @@ bool soak_was_fault(int64_t begun_us, int64_t ended_us)
 	return was;
 }
 
+int64_t soak_since_fault_us(int64_t us)
+{
+	int64_t since;
+
+	pthread_mutex_lock(&done.lock);
+	since = done.n ? us - done.faults[(done.n - 1) % REMEMBERED].ended_us : -1;
+	pthread_mutex_unlock(&done.lock);
+	return since;
+}
+
 static void docker(const char *verb, const char *container)
 {
 	const char *argv[] = {"docker", verb, container, NULL};
@@ -87,7 +97,8 @@ void soak_kill(const struct soak *soak, const long *next)
 		unsigned int dice = soak_random(&seed, 16);
 		int kind = dice < 5 ? SOAK_AGENT : dice < 10 ? SOAK_KEEPER : dice < 15 ? SOAK_CLI : 3;
 
-		usleep(50000 + soak_random(&seed, 750000));
+		/* Now and then there is a time in which nothing may be lost. */
+		usleep(50000 + soak_random(&seed, soak_random(&seed, 8) ? 750000 : 10000000));
 		/* So that what was left before the end is seen there. */
 		if (kind == 3 && at > soak->n_calls / 5 * 4)
 			continue;

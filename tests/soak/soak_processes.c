@@ -57,18 +57,25 @@ static bool is_agent(const struct process *process)
 	       strstr(process->command, "--remove");
 }
 
-static bool is_kind(const struct soak *soak, const struct process *process, enum soak_kind kind)
+/* How many above it are agents or keepers: 0 for an agent, 1 for a keeper, more for what a keeper
+ * is just starting. */
+static int depth(const struct soak *soak, const struct process *process)
 {
 	struct process parent;
 
+	if (!look(soak, process->parent, &parent) || !is_agent(&parent))
+		return 0;
+	return 1 + depth(soak, &parent);
+}
+
+static bool is_kind(const struct soak *soak, const struct process *process, enum soak_kind kind)
+{
 	if (kind == SOAK_CLI)
 		return process->parent == getpid();
 	if (kind == SOAK_OTHER)
 		return process->in_box && !is_agent(process) &&
 		       !strstr(process->command, "sleep 86400");
-	if (!is_agent(process))
-		return false;
-	return (look(soak, process->parent, &parent) && is_agent(&parent)) == (kind == SOAK_KEEPER);
+	return is_agent(process) && depth(soak, process) == (kind == SOAK_KEEPER);
 }
 
 /* Counts them; with a seed it finds one, each being as likely as any other. */

@@ -5,7 +5,7 @@
 
 #include "agent_host.h"
 
-#include <dirent.h>
+#include "processes.h"
 
 /* An environment with a mark that is this test program's alone. */
 static inline const char *const *marked_env(void)
@@ -17,34 +17,10 @@ static inline const char *const *marked_env(void)
 	return env;
 }
 
-static inline bool has_mark(const char *pid)
-{
-	char path[300], text[65536];
-	bool found = false;
-	FILE *file;
-	size_t n;
-
-	snprintf(path, sizeof(path), "/proc/%s/environ", pid);
-	file = fopen(path, "re");
-	if (!file)
-		return false;
-	n = fread(text, 1, sizeof(text), file);
-	fclose(file);
-	found = n && memmem(text, n, *marked_env(), strlen(*marked_env()) + 1);
-	return found;
-}
-
 /* How many processes bear it. */
 static inline int count_marked(void)
 {
-	DIR *proc = opendir("/proc");
-	struct dirent *entry;
-	int n = 0;
-
-	while ((entry = readdir(proc)))
-		n += entry->d_name[0] >= '1' && entry->d_name[0] <= '9' && has_mark(entry->d_name);
-	closedir(proc);
-	return n;
+	return count_with_env(*marked_env());
 }
 
 #define ASK(script, ...) \
@@ -61,9 +37,7 @@ static inline int count_marked(void)
 
 static inline void wait_until_none_is_left(void)
 {
-	for (int i = 0; count_marked() && i < 3000; i++)
-		poll(NULL, 0, 10);
-	assert_int_equal(count_marked(), 0);
+	wait_until_none_has_env(*marked_env());
 }
 
 /* Waits until a call's command has said that it is ready, and runs. */

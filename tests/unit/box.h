@@ -77,4 +77,29 @@ static void assert_argv(const struct strv *argv, const char *expected)
 	assert_string_equal(lines.data, expected);
 }
 
+/* ---- Plans ---- */
+
+static const char *const none[] __attribute__((unused)) = {NULL};
+
+/* A call's request, for an initializer. */
+#define A_CALL(words, label_words)                                                    \
+	{                                                                             \
+		.size = sizeof(struct sandbox_plan_request),                          \
+		.purpose = SANDBOX_PURPOSE_CALL, .call_id = "o-1", .argv = (words),   \
+		.env = none, .labels = (label_words),                                 \
+	}
+
+static inline void assert_plan(const struct box *box,
+			       const struct sandbox_plan_request *request, const char *expected)
+{
+	_cleanup_plan_ struct plan plan = {0};
+	struct hookbox_error error = {0};
+
+	if (plan_make(box->plugin, box->instance, request, &plan, &error))
+		fail_msg("%s", error.message);
+	assert_argv(&plan.argv, expected);
+	assert_int_equal(plan.before_stdin.size, 0);
+	assert_null(plan.dir);
+}
+
 #endif

@@ -5,7 +5,7 @@
 #include <pthread.h>
 #include <signal.h>
 
-#include "calls.h"
+#include "sandboxes.h"
 #include "clock.h"
 
 /* ---- Backends that need nothing: their "box" is this machine ---- */

@@ -6,7 +6,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
-#include "calls.h"
+#include "sandboxes.h"
 #include "cleanup.h"
 
 /* ---- A backend whose boxes are found: the first that it is not asked to leave out ---- */

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "files.h"
+#include "processes.h"
 
 /* ---- Losses ---- */
 
@@ -13,10 +14,14 @@ static void test_the_agent_is_killed(void **state)
 	struct channel *channel = open_agent();
 	struct answer answer;
 	struct channel_request request;
-	char script[64];
+	char script[64], mark[64];
+	const char *const env[] = {mark, NULL};
 
-	snprintf(script, sizeof(script), "kill -9 %u; sleep 60", channel_agent(channel)->pid);
+	snprintf(mark, sizeof(mark), "CHANNEL_TEST_MARK=%d", (int)getpid());
+	snprintf(script, sizeof(script), "setsid sleep 3600 & kill -9 %u; sleep 3600",
+		 channel_agent(channel)->pid);
 	request = request_for(ARGV("sh", "-c", script), &answer);
+	request.env = env;
 	run(channel, &request, &answer);
 	assert_true(answer.result.lost);
 	assert_true(answer.result.sent);
@@ -27,6 +32,7 @@ static void test_the_agent_is_killed(void **state)
 	assert_false(answer.result.sent);
 	answer_free(&answer);
 	channel_release(channel);
+	wait_until_none_has_env(mark);
 }
 
 static void assert_problem(int problem, const char *script, const char *arg, const char *sentence)

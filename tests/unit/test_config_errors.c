@@ -224,6 +224,13 @@ static const struct mistake sandbox_mistakes[] = {
 	{SANDBOX "timeout_ms = 1d\n",
 	 "config:3: [sandbox s] timeout_ms: \"1d\" is no time; write milliseconds, "
 	 "or a number with s, m or h"},
+	{SANDBOX "pool = 257\n",
+	 "config:3: [sandbox s] pool: \"257\" is no number of waiting boxes; write 0 to 256"},
+	{SANDBOX "pool = many\n",
+	 "config:3: [sandbox s] pool: \"many\" is no number of waiting boxes; write 0 to 256"},
+	{SANDBOX "pool_max_age = 999\n",
+	 "config:3: [sandbox s] pool_max_age: a box needs longer than that to be made; write 1s or "
+	 "more, or 0 for no limit"},
 	{SANDBOX "stdout_limit = 8MB\n",
 	 "config:3: [sandbox s] stdout_limit: \"8MB\" is no size; write a number "
 	 "of bytes, with k, m or g"},

@@ -4,30 +4,9 @@
 
 #include "box.h"
 
-static const char *const none[] = {NULL};
 static const char *const shell_argv[] = {"sh", "-c", "script", "hookbox", NULL};
 static const char *const labels[] = {"hookbox.owner=o", "hookbox.call=o-1", NULL};
-static const struct sandbox_plan_request shell_request = {
-	.size = sizeof(shell_request),
-	.purpose = SANDBOX_PURPOSE_CALL,
-	.call_id = "o-1",
-	.argv = shell_argv,
-	.env = none,
-	.labels = labels,
-};
-
-static void assert_plan(const struct box *box, const struct sandbox_plan_request *request,
-			const char *expected)
-{
-	_cleanup_plan_ struct plan plan = {0};
-	struct hookbox_error error = {0};
-
-	if (plan_make(box->plugin, box->instance, request, &plan, &error))
-		fail_msg("%s", error.message);
-	assert_argv(&plan.argv, expected);
-	assert_int_equal(plan.before_stdin.size, 0);
-	assert_null(plan.dir);
-}
+static const struct sandbox_plan_request shell_request = A_CALL(shell_argv, labels);
 
 static void test_run_is_closed_by_default(void **state)
 {

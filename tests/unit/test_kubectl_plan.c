@@ -8,27 +8,8 @@
 #include "cleanup.h"
 #include "own_lines.h"
 
-static const char *const none[] = {NULL};
 static const char *const shell_argv[] = {"sh", "-c", "script", NULL};
-static const struct sandbox_plan_request shell_request = {
-	.size = sizeof(shell_request),
-	.purpose = SANDBOX_PURPOSE_CALL,
-	.call_id = "o-1",
-	.argv = shell_argv,
-	.env = none,
-	.labels = none,
-};
-
-static void assert_plan(const struct box *box, const struct sandbox_plan_request *request,
-			const char *expected)
-{
-	_cleanup_plan_ struct plan plan = {0};
-	struct hookbox_error error = {0};
-
-	if (plan_make(box->plugin, box->instance, request, &plan, &error))
-		fail_msg("%s", error.message);
-	assert_argv(&plan.argv, expected);
-}
+static const struct sandbox_plan_request shell_request = A_CALL(shell_argv, none);
 
 static void test_plan(void **state)
 {

@@ -7,16 +7,8 @@
 
 #define KEY "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0123456789abcdefghijklmnopqrstuvwxyzABCDEFG"
 
-static const char *const none[] = {NULL};
 static const char *const shell_argv[] = {"sh", "-c", "it's a\nscript", NULL};
-static const struct sandbox_plan_request shell_request = {
-	.size = sizeof(shell_request),
-	.purpose = SANDBOX_PURPOSE_CALL,
-	.call_id = "o-1",
-	.argv = shell_argv,
-	.env = none,
-	.labels = none,
-};
+static const struct sandbox_plan_request shell_request = A_CALL(shell_argv, none);
 
 /* The host's quoting function, as core hands it out. */
 static void quote(const struct sandbox_host *host, const char *text,
@@ -38,17 +30,6 @@ static void close_box(struct box *box)
 {
 	box->plugin->close(box->instance);
 	box_close(box);
-}
-
-static void assert_plan(const struct box *box, const struct sandbox_plan_request *request,
-			const char *expected)
-{
-	_cleanup_plan_ struct plan plan = {0};
-	struct hookbox_error error = {0};
-
-	if (plan_make(box->plugin, box->instance, request, &plan, &error))
-		fail_msg("%s", error.message);
-	assert_argv(&plan.argv, expected);
 }
 
 #define OPTIONS                                                                               \
