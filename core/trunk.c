@@ -45,6 +45,7 @@ struct trunk {
 	bool ready;			/* and calls may go through it */
 	bool retired;			/* but no further ones */
 	struct process process;
+	pid_t owner;			/* whose child it is: what was forked has none */
 	struct buf said;		/* its last words on stderr */
 	char path[PATH_MAX_SIZE];	/* stays while a call has it */
 	char *box_id;			/* where it leads */
@@ -114,7 +115,7 @@ static void remove_stale(const char *dir)
 
 		if (strncmp(entry->d_name, NAME_PREFIX, strlen(NAME_PREFIX)) ||
 		    fstatat(dirfd(entries), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) ||
-		    !S_ISSOCK(st.st_mode) || time(NULL) - st.st_ctime < STALE_S)
+		    !S_ISSOCK(st.st_mode) || time(NULL) - st.st_mtime < STALE_S)
 			continue;
 		length = snprintf(address.sun_path, sizeof(address.sun_path), "%s/%s", dir,
 				  entry->d_name);
@@ -143,6 +144,35 @@ static int choose_path(struct trunk *trunk, const char *dir)
 /* The command that keeps it: it says that it is there, and ends with us, who hold its stdin. */
 static const char *const keeper[] = {"sh", "-c", "echo; read -r _", NULL};
 
+/*
+ * The planned process ends with its stdin, unless it hangs or calls still go through it, which a
+ * killed host cannot end. So a shell beside it sees that end as well, and ends their group; as a
+ * member of the group it knows that the id is no other's by then.
+ */
+static const char guard[] =
+	"exec 3<&0\n"
+	"(trap '' TERM; read -r _; kill -TERM -$$; sleep 2; kill -KILL -$$) <&3 >/dev/null 2>&1 &\n"
+	"\"$@\" <&3 3<&- &\n"
+	"exec 3<&-\n"
+	"wait $!\n"
+	"kill -KILL -$$\n";
+
+static int start_guarded(struct plan *plan, struct process *process, struct spawn_result *result)
+{
+	struct plan guarded = {.env = plan->env, .dir = plan->dir};
+	int code;
+
+	strv_add(&guarded.argv, "/bin/sh");
+	strv_add(&guarded.argv, "-c");
+	strv_add(&guarded.argv, guard);
+	strv_add(&guarded.argv, "hookbox");
+	for (size_t i = 0; i < plan->argv.n; i++)
+		strv_add(&guarded.argv, plan->argv.v[i]);
+	code = plan_start(&guarded, process, result);
+	strv_free(&guarded.argv);
+	return code;
+}
+
 static void start(struct trunk *trunk, const struct call *call)
 {
 	static const char *const none[] = {NULL};
@@ -165,10 +195,11 @@ static void start(struct trunk *trunk, const struct call *call)
 	request.trunk = trunk->path;
 	if (plan_make(sandbox->plugin, sandbox->instance, &request, &plan, &error))
 		fail(trunk, error.message);
-	else if (plan_start(&plan, &trunk->process, &result))
+	else if (start_guarded(&plan, &trunk->process, &result))
 		fail(trunk, result.message);
 	else
 		trunk->runs = true;
+	trunk->owner = getpid();
 	trunk->started_us = clock_us();
 	trunk->limit = CALLS_MAX;
 }
@@ -223,7 +254,34 @@ static bool leads_to(const struct trunk *trunk, const char *box_id)
 	return !strcmp(trunk->box_id, box_id);
 }
 
+/* In a process that was forked what runs is the other's. */
+static bool is_ours(const struct trunk *trunk)
+{
+	return !trunk->runs || trunk->owner == getpid();
+}
+
 /* ---- Calls ---- */
+
+/* Sees that there will be one that the calls to come can go through. */
+static void renew(struct trunk *trunk, const struct call *call)
+{
+	if (trunk->runs)
+		look(trunk);
+	if (trunk->n_calls)
+		return;
+	if (trunk->runs && (trunk->retired || !leads_to(trunk, call->box_id)))
+		end(trunk);
+	if (!trunk->runs && trunk->wanted && clock_us() >= trunk->retry_us)
+		start(trunk, call);
+}
+
+static bool takes(struct trunk *trunk, const struct call *call)
+{
+	if (trunk->limit < CALLS_MAX && clock_us() >= trunk->limit_us)
+		trunk->limit = CALLS_MAX;
+	return trunk->runs && trunk->ready && !trunk->retired && trunk->n_calls < trunk->limit &&
+	       leads_to(trunk, call->box_id);
+}
 
 const char *trunk_enter(struct trunk *trunk, const struct call *call)
 {
@@ -233,18 +291,12 @@ const char *trunk_enter(struct trunk *trunk, const struct call *call)
 	if (!trunk || !call->scripted || call->asked.use_stdin_fd || call->alone)
 		return NULL;
 	pthread_mutex_lock(&trunk->lock);
-	if (trunk->runs)
-		look(trunk);
-	if (trunk->runs && !trunk->n_calls && (trunk->retired || !leads_to(trunk, call->box_id)))
-		end(trunk);
-	if (!trunk->runs && !trunk->n_calls && trunk->wanted && clock_us() >= trunk->retry_us)
-		start(trunk, call);
-	if (trunk->limit < CALLS_MAX && clock_us() >= trunk->limit_us)
-		trunk->limit = CALLS_MAX;
-	if (trunk->runs && trunk->ready && !trunk->retired && trunk->n_calls < trunk->limit &&
-	    leads_to(trunk, call->box_id)) {
-		trunk->n_calls++;
-		path = trunk->path;
+	if (is_ours(trunk)) {
+		renew(trunk, call);
+		if (takes(trunk, call)) {
+			trunk->n_calls++;
+			path = trunk->path;
+		}
 	}
 	pthread_mutex_unlock(&trunk->lock);
 	return path;
@@ -281,7 +333,9 @@ void trunk_close(struct trunk *trunk)
 {
 	if (!trunk)
 		return;
-	if (trunk->runs)
+	if (!is_ours(trunk))
+		process_close(&trunk->process);
+	else if (trunk->runs)
 		end(trunk);
 	pthread_mutex_destroy(&trunk->lock);
 	buf_free(&trunk->said);

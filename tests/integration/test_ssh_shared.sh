@@ -74,7 +74,7 @@ call()
 # The ssh that has the shared connection.
 master()
 {
-	pgrep -P "$host" -f oControlMaster=yes
+	pgrep -x -g "$(pgrep -P "$host" -f oControlMaster=yes)" ssh
 }
 
 # connection: which one the last call had, in $of.
