@@ -211,12 +211,19 @@ closed()
 	ok $? "nothing is left when the host has closed"
 	open_host "$vm_port"
 	share
+	begin under 60000 'sleep 7654'
+	wait_for "the command" runs 'sleep 765[4]'
 	kill -KILL "$host"
 	wait "$host" 2>/dev/null
 	exec 7>&-
 	host=
 	wait_for "the end of it all" nothing_here
-	ok $? "... nor when it was killed"
+	ok $? "... nor when it was killed under a call"
+	open_host "$vm_port"
+	call true
+	none_runs 'sleep 7654'
+	ok $? "... and what that ran in the machine is ended by the next host"
+	close_host
 }
 
 # The way to the VM is cut, and comes back.
