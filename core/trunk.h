@@ -2,8 +2,8 @@
 /*
  * A trunk: one connection into a box that stays, which the one-off calls of a sandbox share, for
  * backends with SANDBOX_TRUNK. It is a process of ours. It begins beside the calls when one of them
- * has come through, and no call ever waits for it: where it is not ready, has ended or is full, a
- * call makes a connection of its own.
+ * has come through, and no call ever waits for it: where it is not ready, has ended or is full, and
+ * in a process that was forked since, a call makes a connection of its own.
  */
 #ifndef CORE_TRUNK_H
 #define CORE_TRUNK_H
