@@ -376,7 +376,7 @@ bool process_wait(const struct process *process, int timeout_ms)
 }
 
 /* Its pid is ours until it is reaped. */
-void process_end(struct process *process, int patience_ms, struct process_fate *end)
+void process_end(struct process *process, int patience_ms, struct process_fate *fate)
 {
 	siginfo_t info = {0};
 	bool ended, reaped;
@@ -394,8 +394,8 @@ void process_end(struct process *process, int patience_ms, struct process_fate *
 		code = waitid(P_PIDFD, (id_t)process->pidfd, &info, WEXITED);
 	while (code && errno == EINTR);
 	reaped = !code;
-	if (end)
-		*end = (struct process_fate){
+	if (fate)
+		*fate = (struct process_fate){
 			.started = true,
 			.exited = reaped && info.si_code == CLD_EXITED,
 			.status = info.si_status,

@@ -20,7 +20,10 @@
 #include "process.h"
 #include "text.h"
 
-/* An ssh server allows 10 sessions in a connection, and one is the trunk's own. */
+/*
+ * Servers commonly allow ten in a connection. What keeps the trunk is one, and one that has just
+ * ended may still count. Where fewer are allowed, a call that is refused shows it.
+ */
 #define CALLS_MAX 8
 /* How long one may take to be ready, and how long a way that failed is left alone. */
 #define READY_US 30000000
@@ -28,7 +31,7 @@
 /* After so long more calls are tried than the box has allowed. */
 #define LIMIT_US 30000000
 
-/* "t.", and eight hex digits: ssh adds 17 bytes while it makes a socket. */
+/* "t.", and eight hex digits. Backends may need 17 bytes more while they make a socket. */
 #define NAME_PREFIX "t."
 #define NAME_SIZE (sizeof(NAME_PREFIX) + 8)
 #define PATH_MAX_SIZE (sizeof(((struct sockaddr_un *)0)->sun_path) - 17)
@@ -240,7 +243,7 @@ static void look(struct trunk *trunk)
 		end(trunk);
 		return;
 	}
-	buf_add_string(&why, lives ? "the login takes too long" : "the login failed: ");
+	buf_add_string(&why, lives ? "it takes too long to be made" : "it could not be made: ");
 	if (trunk->said.size && !lives)
 		text_add_last_line(&why, trunk->said.data, trunk->said.size, 300);
 	end(trunk);
