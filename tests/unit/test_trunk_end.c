@@ -7,6 +7,7 @@
 static void test_one_that_dies_is_replaced(void **state)
 {
 	struct fixture f;
+
 	open_box(&f, KEEP);
 	for (unsigned int i = 1; i <= 3; i++) {
 		call_until_through(&f);
