@@ -92,7 +92,7 @@ struct config_sandbox {
 	bool agent;		/* agent = auto (default) or PATH; not off */
 	char *agent_path;	/* where it lies in the box, or NULL */
 	int64_t agent_idle_ms;	/* default 5 minutes */
-	enum config_choice multiplex; /* one-off calls share a connection; default: where they can */
+	enum config_choice multiplex; /* calls share a connection; default: where they can */
 	unsigned int pool;	/* fresh boxes that wait for calls; default 0 */
 	int64_t pool_max_age_ms; /* how long one may wait; 0: without end; default 10 minutes */
 	bool socket;		/* ... and are spoken to over one, where they can be; default yes */

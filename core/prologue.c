@@ -7,9 +7,9 @@
 
 /*
  * Everything here must work in busybox sh, dash and bash, with nothing but builtins and grep, and
- * start nothing else as long as the command leaves nothing behind: in a small box each process costs
- * more than all the rest. Its variables begin with PROLOGUE_PREFIX, so that it disturbs none that
- * the box exports.
+ * start nothing else as long as the command leaves nothing behind: in a small box each process
+ * costs more than all the rest. Its variables begin with PROLOGUE_PREFIX, so that it disturbs none
+ * that the box exports.
  *
  * _hb_c: the time in 1/100 s, and the last pid that the kernel gave; fails where that is not known.
  */
@@ -23,10 +23,10 @@
 
 /*
  * _hb_g: the processes that may have begun with the command or after it, in _hb_p. Of those that
- * were there before it, _hb_b has the names, if the name still means the same process: pids are given
- * in a circle of at least 32768, so none was given anew if the last one is no lower than before, and
- * less time has gone by than a whole circle takes. Where that is not certain, or comparing would
- * take longer than looking, it is all of them, from then on.
+ * were there before it, _hb_b has the names, if a name still means the same process: pids are given
+ * in a circle of 32768 or more, so none was given anew if the last one is no lower than before, and
+ * no more than 0.25 s have gone by, in which no machine gets around. Where that is not certain, or
+ * comparing would take longer than looking, it is all of them, from then on.
  */
 #define PROCESSES_FUNCTION                                                                        \
 	"_hb_g() {\n"                                                                             \
@@ -45,7 +45,7 @@
 	CLOCK_FUNCTION                                                                            \
 	PROCESSES_FUNCTION                                                                        \
 	"_hb_k() {\n"                                                                             \
-	"_hb_p=\n"                                                                                \
+	"_hb_p=unknown\n"                                                                         \
 	"[ -r /proc/self/environ ] || return 2\n"                                                 \
 	"_hb_j=0\n"                                                                               \
 	"while [ $_hb_j -lt 100 ]; do\n"                                                          \

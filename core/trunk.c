@@ -71,8 +71,8 @@ int trunk_open(struct sandbox *sandbox, const struct config_sandbox *config, str
 				 config->where, config->name, sandbox->plugin->name);
 	if (config->multiplex == CONFIG_YES && !sandbox->shell)
 		return error_set(error, -EINVAL,
-				 "%s: [sandbox %s] multiplex: calls share a connection with the help "
-				 "of the sandbox's shell; remove shell = none, or multiplex",
+				 "%s: [sandbox %s] multiplex: calls share a connection with the "
+				 "help of the sandbox's shell; remove shell = none, or multiplex",
 				 config->where, config->name);
 	if (config->multiplex == CONFIG_NO || !possible || !sandbox->shell)
 		return 0;
@@ -171,7 +171,12 @@ static int start_guarded(struct plan *plan, struct process *process, struct spaw
 	strv_add(&guarded.argv, "hookbox");
 	for (size_t i = 0; i < plan->argv.n; i++)
 		strv_add(&guarded.argv, plan->argv.v[i]);
-	code = plan_start(&guarded, process, result);
+	if (guarded.argv.failed) {
+		snprintf(result->message, sizeof(result->message), "out of memory");
+		code = -ENOMEM;
+	} else {
+		code = plan_start(&guarded, process, result);
+	}
 	strv_free(&guarded.argv);
 	return code;
 }

@@ -311,9 +311,9 @@ static void add_host_key(struct backend_args *args, const struct smolbsd_ssh *ss
 }
 
 /*
- * The connection that calls share is an ssh of ours with a socket. A call that finds it gone or full
- * must not log in by itself: how much of its stdin was read is not known then, and the rest would
- * look like a whole one. ssh would try, and gets a proxy that is none.
+ * The connection that calls share is an ssh of ours with a socket. A call that finds it gone or
+ * full must not log in by itself: how much of its stdin was read is not known then, and the rest
+ * would look like a whole one. ssh would try, and gets a proxy that is none.
  */
 static void add_trunk(struct backend_args *args, const struct sandbox_plan_request *request)
 {

@@ -78,8 +78,8 @@ static void test_no_more_at_once_than_a_server_allows(void **state)
 		pthread_create(&guests[i].thread, NULL, be_there, &guests[i]);
 	}
 	snprintf(count, sizeof(count),
-		 "for i in $(seq 3000); do set -- %s/there.*; [ $# = %d ] && break; sleep 0.02; done; "
-		 ": >%s/all", ways.dir, N_AT_ONCE, ways.dir);
+		 "for i in $(seq 3000); do set -- %s/there.*; [ $# = %d ] && break; sleep 0.02; "
+		 "done; : >%s/all", ways.dir, N_AT_ONCE, ways.dir);
 	assert_int_equal(system(count), 0);
 	for (int i = 0; i < N_AT_ONCE; i++) {
 		pthread_join(guests[i].thread, NULL);
@@ -167,7 +167,7 @@ static int make_socket(const char *path)
 	return fd;
 }
 
-/* Those that killed hosts left are removed, those that somebody listens on, or soon may, are not. */
+/* What killed hosts left is removed, and not what somebody listens on, or soon may. */
 static void test_stale_sockets_go(void **state)
 {
 	static const char *const names[] = {"t.0000dead", "t.00001ive", "t.0000young"};
@@ -219,7 +219,8 @@ static void assert_refused(struct fixture *f, const struct sandbox_plugin_v1 *pl
 {
 	struct hookbox_error error = {0};
 
-	assert_int_equal(sandbox_open(&f->config, plugin, &f->context, &f->sandbox, &error), -EINVAL);
+	assert_int_equal(sandbox_open(&f->config, plugin, &f->context, &f->sandbox, &error),
+			 -EINVAL);
 	assert_contains(error.message, words);
 }
 

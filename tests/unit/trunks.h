@@ -164,7 +164,8 @@ static inline void close_box(struct fixture *f)
 /* A call must come out well, whatever way it takes. Did it go through the trunk? */
 static inline bool call_goes_through(struct fixture *f)
 {
-	struct hookbox_result *r = RUN(f->sandbox, PLAIN, "sh", "-c", "echo \"by ${THROUGH-itself}\"");
+	struct hookbox_result *r =
+		RUN(f->sandbox, PLAIN, "sh", "-c", "echo \"by ${THROUGH-itself}\"");
 	bool through = r->out && !strcmp(r->out, "by it\n");
 
 	assert_int_equal(r->end, HOOKBOX_EXITED);
