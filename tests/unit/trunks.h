@@ -24,7 +24,7 @@
 #define OF_THIS_TEST "HOOKBOX_TEST_TRUNK"
 /* Keeps a trunk: $0 is its path, $1 a file for its pid. */
 #define KEEP                                                                    \
-	"trap exit TERM; trap 'rm -f \"$0\"' EXIT; echo $$ >\"$1\"; : >\"$0\"; echo; read -r _"
+	"trap '' TERM; echo $$ >\"$1\"; : >\"$0\"; echo; read -r _; rm -f \"$0\""
 
 /* ---- The backend ---- */
 
