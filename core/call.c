@@ -13,6 +13,7 @@
 #include "pool.h"
 #include "prologue.h"
 #include "result.h"
+#include "trunk.h"
 
 #define STDOUT_LIMIT (8ull * 1024 * 1024)
 #define STDERR_LIMIT (1ull * 1024 * 1024)
@@ -156,6 +157,8 @@ static void free_run(struct call *call)
 	call->box_id = NULL;
 	call->spawn = (struct spawn_result){0};
 	call->network_of[0] = '\0';
+	call->alone |= call->trunk_unused;
+	call->trunk_unused = false;
 }
 
 static int prepare(struct call *call, struct hookbox_error *error)
@@ -198,7 +201,7 @@ struct sandbox_plan_request call_request(const struct call *call, uint32_t purpo
 /*
  * A box of an earlier call has gone, or the one whose network was to be shared, and nothing was
  * started for certain: another one may be there, and a network can be made. What was read from a
- * descriptor cannot be read again.
+ * descriptor cannot be read again. Or a trunk did not take the call.
  */
 static bool may_run_anew(const struct call *call)
 {
@@ -207,6 +210,8 @@ static bool may_run_anew(const struct call *call)
 			       sandbox_only_finds(call->sandbox) && !result->error_number;
 	bool network_may_be_gone = call->network_of[0] && !call->marks[0].started;
 
+	if (call->trunk_unused)
+		return true;
 	return (box_may_be_gone || network_may_be_gone) && call->scripted &&
 	       !call->asked.use_stdin_fd && !call->spawn.killed &&
 	       result->end == HOOKBOX_NOT_STARTED && result->cleanup == HOOKBOX_CLEANUP_PROVEN;
@@ -267,6 +272,7 @@ static void run_planned(struct call *call)
 	struct sandbox_plan_request request = call_request(call, SANDBOX_PURPOSE_CALL);
 	struct hookbox_error error = {0};
 
+	request.trunk = call->trunk;
 	if (plan_make(sandbox->plugin, sandbox->instance, &request, &call->plan, &error)) {
 		call->result->end = HOOKBOX_NOT_STARTED;
 		call->result->cleanup = HOOKBOX_CLEANUP_PROVEN;
@@ -291,6 +297,16 @@ static void run_planned(struct call *call)
 	call_judge(call);
 	call_output_flush(call);
 	call_end(call);
+}
+
+static void run_one_off(struct call *call)
+{
+	struct trunk *trunk = call->sandbox->trunk;
+
+	call->trunk = trunk_enter(trunk, call);
+	run_planned(call);
+	trunk_leave(trunk, call);
+	call->trunk = NULL;
 }
 
 /* ---- The whole ---- */
@@ -342,7 +358,7 @@ static int run_in_box(struct call *call, struct hookbox_error *error)
 	if (call->sandbox->run.run)
 		call_run_extension(call);
 	else if (!call_run_pool(call) && !call_run_channel(call))
-		run_planned(call);
+		run_one_off(call);
 	call_forget_box(call);
 	return 0;
 }

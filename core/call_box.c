@@ -270,7 +270,7 @@ void call_forget_box(struct call *call)
 	struct sandbox *sandbox = call->sandbox;
 	enum hookbox_end end = call->result->end;
 
-	if (!call->box_id ||
+	if (!call->box_id || call->trunk_unused ||
 	    (end != HOOKBOX_LOST && (end != HOOKBOX_NOT_STARTED || call->result->error_number)))
 		return;
 	pthread_mutex_lock(&sandbox->lock);

@@ -27,7 +27,7 @@ static const struct {
 	{"pool_max_age"},
 	{"socket"},
 	{"network_keeper"},
-	{"multiplex", true},
+	{"multiplex"},
 };
 #define N_RESERVED (sizeof(reserved) / sizeof(reserved[0]))
 

@@ -105,6 +105,38 @@ void measure_kubectl(void)
 	measure_far("kubectl_exec, channel", config, "/hook", cat_argv, 0);
 }
 
+/* Where no agent is: each call a login, or all of them through the connection that they share. */
+static void measure_vm_one_off(void)
+{
+	const char *const argv[] = {"/tmp/hook", NULL};
+	struct samples samples = samples_new(options.runs / 20);
+	char config[2048];
+	struct hookbox *box;
+	double alone;
+
+	snprintf(config, sizeof(config),
+		 "[sandbox alone]\nmode = smolbsd_ssh\nhost = 127.0.0.1\nport = %d\n"
+		 "identity_file = %s\nhost_key = %s\nagent = off\nmultiplex = no\n"
+		 "[sandbox shared]\nmode = smolbsd_ssh\nhost = 127.0.0.1\nport = %d\n"
+		 "identity_file = %s\nhost_key = %s\nagent = off\n",
+		 options.vm_port, options.vm_key, options.vm_host_key, options.vm_port,
+		 options.vm_key, options.vm_host_key);
+	box = open_box(config);
+	/* The connection comes to be beside the first calls. */
+	for (int i = 0; i < 5; i++)
+		time_exec(box, "shared", argv);
+	for (size_t i = 0; i < samples.n; i++) {
+		samples.base[i] = time_exec(box, "alone", argv);
+		samples.ours[i] = time_exec(box, "shared", argv);
+	}
+	hookbox_close(box);
+	alone = floor_median(samples.base, samples.n);
+	print_result("smolbsd_ssh one-off", alone, NULL, 0, 0);
+	print_result("smolbsd_ssh one-off, multiplexed",
+		     floor_median(samples.ours, samples.n), "smolbsd_ssh one-off", alone, 0.1);
+	samples_free(&samples);
+}
+
 void measure_vm(void)
 {
 	char port[8], identity[512], config[2048];
@@ -121,4 +153,5 @@ void measure_vm(void)
 		 "identity_file = %s\nhost_key = %s\n",
 		 port, identity, options.vm_host_key);
 	measure_far("smolbsd_ssh, channel", config, "/tmp/hook", cat_argv, options.vm_floor);
+	measure_vm_one_off();
 }
