@@ -141,8 +141,9 @@ void measure_crowd(void);
 
 /* ---- What the ways ask of pools (bench_pool.c) ---- */
 
-#define POOL_SETTINGS "pool = 4\n"
-enum pool_use { NO_POOL, POOL_HIT, POOL_MISS };
+enum pool_use { NO_POOL, POOL_HIT, POOL_SOCKET, POOL_MISS };
+/* Are all boxes of a pool reached over a socket, if that is what is measured? */
+bool pool_fits(struct hookbox *box, enum pool_use use);
 /* Sees to it that the next call finds a box, or none, and nothing else is going on meanwhile. */
 void pool_prepare(struct hookbox *box, enum pool_use use);
 /* Did it find what it was to find, since the last pool_prepare()? */

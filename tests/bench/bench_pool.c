@@ -29,6 +29,17 @@ static void fill(struct hookbox *box)
 
 static struct pool_stats before;
 
+bool pool_fits(struct hookbox *box, enum pool_use use)
+{
+	struct pool_stats stats;
+
+	if (use != POOL_SOCKET)
+		return true;
+	fill(box);
+	stats = stats_of(box);
+	return stats.sockets == stats.refills;
+}
+
 void pool_prepare(struct hookbox *box, enum pool_use use)
 {
 	const char *const argv[] = {"/hook", NULL};
@@ -48,7 +59,7 @@ bool pool_was_used(struct hookbox *box, enum pool_use use)
 	if (use == NO_POOL)
 		return true;
 	after = stats_of(box);
-	return use == POOL_HIT ? after.hits > before.hits : after.misses > before.misses;
+	return use == POOL_MISS ? after.misses > before.misses : after.hits > before.hits;
 }
 
 /* ---- How fast it fills ---- */

@@ -16,6 +16,8 @@
 
 extern char **environ;
 
+#define POOL "pool = 4\nsocket = off\n"
+#define SOCKETS "pool = 4\nsocket = auto\n"
 #define ROUND_TRIPS 2.5		/* that a call may take beside the command itself */
 
 /* What a way is compared to. */
@@ -37,13 +39,16 @@ static const struct way {
 } ways[] = {
 	{"direct", "direct", DIRECT, NULL, NO_POOL, 1, TO_FLOOR, 1.15},
 	{"bwrap_run.one_off", "bwrap_run", BWRAP_RUN, NULL, NO_POOL, 5, TO_HAND},
-	{"bwrap_run.pool", "bwrap_run, pool", BWRAP_RUN, POOL_SETTINGS, POOL_HIT, 5, TO_FLOOR},
+	{"bwrap_run.pool", "bwrap_run, pool", BWRAP_RUN, POOL, POOL_HIT, 5, TO_FLOOR},
+	{"bwrap_run.socket", "bwrap_run, pool, socket", BWRAP_RUN, SOCKETS, POOL_SOCKET, 5, TO_FLOOR,
+	 1.3},
 	{"docker_exec.one_off", "docker_exec", DOCKER_EXEC, "agent = off\n", NO_POOL, 15, TO_HAND,
 	 1.05},
 	{"docker_exec.channel", "docker_exec, channel", DOCKER_EXEC, NULL, NO_POOL, 1, TO_FLOOR, 2.5},
 	{"docker_run.one_off", "docker_run", DOCKER_RUN, NULL, NO_POOL, 30, TO_HAND, 1.05},
-	{"docker_run.pool", "docker_run, pool", DOCKER_RUN, POOL_SETTINGS, POOL_HIT, 10, TO_FLOOR, 4,
-	 10},
+	{"docker_run.pool", "docker_run, pool", DOCKER_RUN, POOL, POOL_HIT, 10, TO_FLOOR, 4, 10},
+	{"docker_run.socket", "docker_run, pool, socket", DOCKER_RUN, SOCKETS, POOL_SOCKET, 10, TO_FLOOR,
+	 1.3, 10},
 	{"docker_run.miss", "docker_run, pool is empty", DOCKER_RUN, "pool = 1\n", POOL_MISS, 50,
 	 TO_HAND},
 	{"kubectl_exec.one_off", "kubectl_exec", KUBECTL_EXEC, "agent = off\n", NO_POOL, 30, TO_HAND},
@@ -54,6 +59,7 @@ static const struct way {
 
 static struct measured {
 	struct samples ours, base, floor;
+	const char *problem;
 } measured[N_ELEMENTS(ways)];
 
 /* ---- A `cat` at the other end, through the CLI by hand ---- */
@@ -147,6 +153,11 @@ static void run_way(const struct way *way, struct measured *to, size_t n)
 	struct echo echo;
 
 	time_exec(box, argv);
+	if (!pool_fits(box, way->pool)) {
+		to->problem = "boxes are not reached over a socket here";
+		hookbox_close(box);
+		return;
+	}
 	if (way->base == TO_TRIPS) {
 		echo_open(&echo, way->backend);
 		time_round_trip(&echo);
@@ -304,13 +315,14 @@ void measure_ways(void)
 	for (int round = 0; round < rounds; round++)
 		for (size_t i = 0; i < N_ELEMENTS(ways); i++) {
 			report_progress(ways[i].title, round + 1, rounds);
-			if (!backend_problem(ways[i].backend))
+			measured[i].problem = backend_problem(ways[i].backend);
+			if (!measured[i].problem)
 				run_way(&ways[i], &measured[i], bench_share(ways[i].share * rounds, 1));
 		}
 	report_floor(&measured[0]);
 	for (size_t i = 0; i < N_ELEMENTS(ways); i++) {
-		if (backend_problem(ways[i].backend))
-			report_skip(ways[i].id, backend_problem(ways[i].backend));
+		if (measured[i].problem)
+			report_skip(ways[i].id, measured[i].problem);
 		else
 			report_way(&ways[i], &measured[i]);
 		samples_free(&measured[i].ours);

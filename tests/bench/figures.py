@@ -21,7 +21,7 @@ import re
 import sys
 
 FORMAT = 1
-KINDS = {"one_off": 1, "channel": 2, "pool": 3, "socket": 4}
+KINDS = {"one_off": 1, "miss": 1, "channel": 2, "pool": 3, "socket": 4}
 
 
 def fail(why):
