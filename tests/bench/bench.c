@@ -81,7 +81,6 @@ static const struct {
 	{"vm-port", &options.vm_port},
 	{"vm-key", &options.vm_key},
 	{"vm-host-key", &options.vm_host_key},
-	{"vm-floor", &options.vm_floor},
 };
 
 enum { OPTION_RUNS = N_ELEMENTS(text_options) };

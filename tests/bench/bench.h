@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the parts of the benchmark share. Each file has one subject, and a table of what it measures:
- * a new line of the benchmark is a new line of such a table.
+ * What the parts of the benchmark share. Each file has one subject, and a table of what it
+ * measures: a new line of the benchmark is a new line of such a table.
  *
  *	bench.c		options, and the list of subjects
  *	bench_calls.c	one call, samples of many, a process of the benchmark's own
@@ -45,11 +45,10 @@ extern struct bench_options {
 	const char *pod;	/* has /hook */
 	const char *vm_port;	/* NULL: no VM */
 	const char *vm_key;
-	const char *vm_host_key;
-	const char *vm_floor;	/* F in the VM, which has /tmp/hook */
+	const char *vm_host_key;	/* has /tmp/hook and /tmp/floor */
 } options;
 
-/* How often a subject takes turns with what it is compared to: often, unless few runs are wanted. */
+/* How many turns a subject takes with what it is compared to: one, when few runs are wanted. */
 int bench_rounds(void);
 /* `runs`, or a part of them, but at least `least`. */
 size_t bench_share(int share, size_t least);
@@ -98,7 +97,9 @@ const char *backend_problem(enum backend backend);
 const char *backend_hook(enum backend backend);
 /* A host with one sandbox, "bench", of that backend; `settings` are more lines of it. */
 struct hookbox *backend_open(enum backend backend, const char *settings);
-/* The same command through the CLI by hand; lent until the next time. NULL for direct. */
+/* The program that measures the floor in its boxes, if that is not this machine's; else NULL. */
+const char *backend_floor(enum backend backend);
+/* The same command through the CLI by hand; lent until the next time. */
 const char *const *backend_by_hand(enum backend backend, const char *const *argv);
 
 /* ---- Results (bench_report.c) ---- */
@@ -158,7 +159,7 @@ void be_crowd(void);
 
 /* ---- Memory of others (bench_memory.c) ---- */
 
-/* KiB of resident memory: now, or the most there was; or now, with what processes share counted once. */
+/* KiB of memory: now, the most there was, or now with what processes share counted once. */
 enum memory { MEMORY_NOW, MEMORY_MOST, MEMORY_SHARE };
 long memory_of_self(enum memory what);
 /* Of the CLIs that this process has started. */

@@ -42,10 +42,11 @@ static void configure_ssh(FILE *config)
 static void words_of_bwrap(const char **words)
 {
 	const char *const all[] = {
-		options.bwrap, "--unshare-all", "--die-with-parent", "--cap-drop", "ALL", "--ro-bind",
-		"/usr", "/usr", "--symlink", "usr/bin", "/bin", "--symlink", "usr/lib", "/lib",
-		"--symlink", "usr/lib64", "/lib64", "--ro-bind", options.hook, "/hook", "--dev",
-		"/dev", "--proc", "/proc", "--tmpfs", "/tmp", "--chdir", "/", "--",
+		options.bwrap, "--unshare-all", "--die-with-parent", "--cap-drop", "ALL",
+		"--ro-bind", "/usr", "/usr", "--symlink", "usr/bin", "/bin",
+		"--symlink", "usr/lib", "/lib", "--symlink", "usr/lib64", "/lib64",
+		"--ro-bind", options.hook, "/hook", "--dev", "/dev", "--proc", "/proc",
+		"--tmpfs", "/tmp", "--chdir", "/", "--",
 	};
 
 	memcpy(words, all, sizeof(all));
@@ -76,7 +77,8 @@ static void words_of_run(const char **words)
 static void words_of_kubectl(const char **words)
 {
 	const char *const all[] = {
-		options.kubectl, "--kubeconfig", options.kubeconfig, "exec", "--stdin", options.pod, "--",
+		options.kubectl, "--kubeconfig", options.kubeconfig, "exec", "--stdin", options.pod,
+		"--",
 	};
 
 	memcpy(words, all, sizeof(all));
@@ -88,7 +90,8 @@ static void words_of_ssh(const char **words)
 	const char *const all[] = {
 		"/usr/bin/ssh", "-F", "none", "-T", "-oBatchMode=yes", "-oLogLevel=ERROR",
 		"-oStrictHostKeyChecking=accept-new", "-oUserKnownHostsFile=/dev/null",
-		"-oIdentitiesOnly=yes", "-i", options.vm_key, "-p", options.vm_port, "ssh@127.0.0.1",
+		"-oIdentitiesOnly=yes", "-i", options.vm_key, "-p", options.vm_port,
+		"ssh@127.0.0.1",
 	};
 
 	memcpy(words, all, sizeof(all));
@@ -99,21 +102,23 @@ static void words_of_ssh(const char **words)
 static const struct {
 	const char *mode;
 	const char *hook;			/* NULL: the one on this machine */
+	const char *floor;
 	const char **needed;			/* NULL: nothing */
 	const char *problem;			/* without it */
 	void (*configure)(FILE *config);	/* NULL: there is nothing to say */
 	void (*words)(const char **words);	/* NULL: nothing comes before the command */
 } backends[] = {
 	[DIRECT] = {"direct"},
-	[BWRAP_RUN] = {"bwrap_run", "/hook", &options.bwrap, "bubblewrap makes no sandboxes here",
-		       configure_bwrap, words_of_bwrap},
-	[DOCKER_EXEC] = {"docker_exec", "/hook", &options.container, NULL, configure_exec,
+	[BWRAP_RUN] = {"bwrap_run", "/hook", NULL, &options.bwrap,
+		       "bubblewrap makes no sandboxes here", configure_bwrap, words_of_bwrap},
+	[DOCKER_EXEC] = {"docker_exec", "/hook", NULL, &options.container, NULL, configure_exec,
 			 words_of_exec},
-	[DOCKER_RUN] = {"docker_run", "/hook", &options.image, NULL, configure_run, words_of_run},
-	[KUBECTL_EXEC] = {"kubectl_exec", "/hook", &options.pod, "there is no kubectl, or no pod",
-			  configure_kubectl, words_of_kubectl},
-	[SMOLBSD_SSH] = {"smolbsd_ssh", "/tmp/hook", &options.vm_port, "there is no VM",
-			 configure_ssh, words_of_ssh},
+	[DOCKER_RUN] = {"docker_run", "/hook", NULL, &options.image, NULL, configure_run,
+			words_of_run},
+	[KUBECTL_EXEC] = {"kubectl_exec", "/hook", NULL, &options.pod,
+			  "there is no kubectl, or no pod", configure_kubectl, words_of_kubectl},
+	[SMOLBSD_SSH] = {"smolbsd_ssh", "/tmp/hook", "/tmp/floor", &options.vm_port,
+			 "there is no VM", configure_ssh, words_of_ssh},
 };
 
 const char *backend_mode(enum backend backend)
@@ -131,6 +136,11 @@ const char *backend_problem(enum backend backend)
 const char *backend_hook(enum backend backend)
 {
 	return backends[backend].hook ? backends[backend].hook : options.hook;
+}
+
+const char *backend_floor(enum backend backend)
+{
+	return backends[backend].floor;
 }
 
 struct hookbox *backend_open(enum backend backend, const char *settings)

@@ -8,9 +8,9 @@
 
 extern char **environ;
 
-#define SIXTEEN(text) text text text text text text text text text text text text text text text text
+#define FOUR(text) text text text text
 /* No NUL behind them. */
-const char small_input[SMALL_SIZE] = SIXTEEN(SIXTEEN("work"));
+const char small_input[SMALL_SIZE] = FOUR(FOUR(FOUR(FOUR("work"))));
 
 /* ---- One call ---- */
 
@@ -19,7 +19,8 @@ double time_floor(const char *const *argv)
 	static const char *const environment[] = {"PATH=/usr/local/bin:/usr/bin:/bin", NULL};
 	struct floor_output *output = malloc(sizeof(*output));
 	int64_t begun = floor_now_us();
-	int code = output ? floor_call(argv, environment, small_input, SMALL_SIZE, output) : -ENOMEM;
+	int code = output ? floor_call(argv, environment, small_input, SMALL_SIZE, output)
+			  : -ENOMEM;
 	double us = (double)(floor_now_us() - begun);
 
 	if (code)
@@ -144,7 +145,8 @@ size_t child_figures(const char *be, struct figure *figures, size_t most)
 	    output.status)
 		fail(be, "the child process failed; see bench --be");
 	free(argv);
-	output.bytes[output.size < sizeof(output.bytes) ? output.size : sizeof(output.bytes) - 1] = 0;
+	output.bytes[output.size < sizeof(output.bytes) ? output.size
+							 : sizeof(output.bytes) - 1] = '\0';
 	while (n < most && (line = strsep(&rest, "\n")))
 		if (sscanf(line, "%31s %lf", figures[n].name, &figures[n].value) == 2)
 			n++;

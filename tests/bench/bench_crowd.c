@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A thousand calls in flight through one channel: each is a `cat` that has answered and waits for the
- * end of its input, which only comes when all of them have answered.
+ * A thousand calls in flight through one channel: each is a `cat` that has answered and waits for
+ * the end of its input, which only comes when all of them have answered.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -86,7 +86,8 @@ static void *be_member(void *data)
 }
 
 /* Each one's bytes are its own. */
-static void start(struct member *member, struct crowd *crowd, int number, const pthread_attr_t *small)
+static void start(struct member *member, struct crowd *crowd, int number,
+		  const pthread_attr_t *small)
 {
 	member->crowd = crowd;
 	member->number = number;
@@ -143,7 +144,8 @@ void be_crowd(void)
 	time_exec(crowd.box, argv);
 	before = memory_of_self(MEMORY_NOW);
 	run_crowd(&crowd, members);
-	printf("correct %d\nhost_growth %ld\n", crowd.correct, memory_of_self(MEMORY_MOST) - before);
+	printf("correct %d\n", crowd.correct);
+	printf("host_growth %ld\n", memory_of_self(MEMORY_MOST) - before);
 	hookbox_close(crowd.box);
 	free(members);
 }

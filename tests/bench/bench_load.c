@@ -30,7 +30,8 @@ static const struct {
 	double bar;
 } bars[] = {
 	{"load.docker_exec.channel.64.floor", "docker_exec.channel", "floor", 64, 0.8},
-	{"load.docker_exec.channel.64.by_hand", "docker_exec.channel", "docker_exec.by_hand", 64, 100},
+	{"load.docker_exec.channel.64.by_hand", "docker_exec.channel", "docker_exec.by_hand", 64,
+	 100},
 };
 
 static double rates[N_ELEMENTS(loads)][N_ELEMENTS(levels)];

@@ -156,7 +156,8 @@ void be_idle(void)
 		time_exec(box, argv);
 		printf("%s.cli %ld\n", backend_mode(kept[i]), memory_of_children(MEMORY_NOW));
 		if (kept[i] == DOCKER_EXEC)
-			printf("%s.agent %ld\n", backend_mode(kept[i]), memory_of_agent(MEMORY_SHARE));
+			printf("%s.agent %ld\n", backend_mode(kept[i]),
+			       memory_of_agent(MEMORY_SHARE));
 		hookbox_close(box);
 	}
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The results, as they come, as a table; and all of them as JSON. The file's format: see figures.py. */
+/* The results, as they come, as a table; and all of them as JSON, which figures.py describes. */
 #include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
@@ -24,8 +24,7 @@ static void print_value(double value, const char *unit)
 	char text[32];
 
 	if (strcmp(unit, "us"))
-		snprintf(text, sizeof(text), "%.*f %s", value < 10 ? 2 : value < 1000 ? 1 : 0, value,
-			 unit);
+		snprintf(text, sizeof(text), "%.*f %s", value < 10 ? 2 : value < 1000, value, unit);
 	else if (value < 10000)
 		snprintf(text, sizeof(text), "%.0f us", value);
 	else
@@ -141,6 +140,8 @@ static void describe_run(void)
 	double load[1];
 
 	uname(&system);
+	/* Not who built it. */
+	system.release[strspn(system.release, "0123456789.")] = '\0';
 	strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%SZ", gmtime(&now));
 	set(report.root, "format", json_integer(FORMAT));
 	set(report.root, "hookbox", json_string(hookbox_version()));
@@ -206,7 +207,9 @@ void report_progress(const char *what, int turn, int turns)
 
 void report_end(void)
 {
-	if (options.json && json_dump_file(report.root, options.json, JSON_INDENT(2) | JSON_REAL_PRECISION(6)))
+	const size_t how = JSON_INDENT(2) | JSON_REAL_PRECISION(6);
+
+	if (options.json && json_dump_file(report.root, options.json, how))
 		fail(options.json, strerror(errno));
 	json_decref(report.root);
 }

@@ -15,7 +15,8 @@ static const struct {
 	size_t bytes;
 	const char *name;
 } sizes[] = {
-	{1 << 10, "1 KB"}, {64 << 10, "64 KB"}, {1 << 20, "1 MB"}, {8 << 20, "8 MB"}, {LARGEST, "64 MB"},
+	{1 << 10, "1 KB"}, {64 << 10, "64 KB"}, {1 << 20, "1 MB"}, {8 << 20, "8 MB"},
+	{LARGEST, "64 MB"},
 };
 
 /* What the command does with them. */
@@ -103,6 +104,12 @@ static double time_stream(enum line line, const struct flow *flow, size_t size)
 
 /* ---- How fast ---- */
 
+/* MB a second. */
+static double rate_of(struct samples *us, size_t size)
+{
+	return (double)size / (1 << 20) / samples_quantile(us, 0.5) * 1e6;
+}
+
 static void measure_size(const struct flow *flow, size_t size, const char *name)
 {
 	struct samples us[N_LINES] = {0};
@@ -123,10 +130,10 @@ static void measure_size(const struct flow *flow, size_t size, const char *name)
 			.id = id,
 			.title = title,
 			.unit = "MB/s",
-			.value = (double)size / (1 << 20) / samples_quantile(&us[i], 0.5) * 1e6,
+			.value = rate_of(&us[i], size),
 			.n = us[i].n,
 			.base = i == BY_CHANNEL ? lines[BY_CLI].title : NULL,
-			.base_value = (double)size / (1 << 20) / samples_quantile(&us[BY_CLI], 0.5) * 1e6,
+			.base_value = rate_of(&us[BY_CLI], size),
 			.bar = judged ? 0.5 : 0,
 			.at_least = true,
 			.line = lines[i].title,
@@ -202,7 +209,7 @@ static void measure_beside(void)
 	});
 	report_row(&(struct row){
 		.id = "stream.small.beside",
-		.title = "and beside 64 MB in and out",
+		.title = "a small call beside 64 MB",
 		.unit = "us",
 		.value = samples_quantile(&beside, 0.5),
 		.p90 = samples_quantile(&beside, 0.9),
@@ -213,7 +220,7 @@ static void measure_beside(void)
 	});
 	report_row(&(struct row){
 		.id = "stream.small.beside.p99",
-		.title = "and its p99",
+		.title = "a small call beside 64 MB, p99",
 		.unit = "us",
 		.value = samples_quantile(&beside, 0.99),
 		.n = beside.n,

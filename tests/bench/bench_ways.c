@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One call at a time, by every way into every backend. Each takes turns with the floor, and with what
- * it is compared to; all of them take turns with each other, so that what else the machine does
- * falls on all.
+ * One call at a time, by every way into every backend. Each takes turns with the floor, and with
+ * what it is compared to; all of them take turns with each other, so that what else the machine
+ * does falls on all.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,6 +18,7 @@ extern char **environ;
 
 #define POOL "pool = 4\nsocket = off\n"
 #define SOCKETS "pool = 4\nsocket = auto\n"
+#define FLOOR_THERE_EACH 20	/* calls there, as each time takes a CLI */
 #define ROUND_TRIPS 2.5		/* that a call may take beside the command itself */
 
 /* What a way is compared to. */
@@ -40,25 +41,28 @@ static const struct way {
 	{"direct", "direct", DIRECT, NULL, NO_POOL, 1, TO_FLOOR, 1.15},
 	{"bwrap_run.one_off", "bwrap_run", BWRAP_RUN, NULL, NO_POOL, 5, TO_HAND},
 	{"bwrap_run.pool", "bwrap_run, pool", BWRAP_RUN, POOL, POOL_HIT, 5, TO_FLOOR},
-	{"bwrap_run.socket", "bwrap_run, pool, socket", BWRAP_RUN, SOCKETS, POOL_SOCKET, 5, TO_FLOOR,
-	 1.3},
+	{"bwrap_run.socket", "bwrap_run, pool, socket", BWRAP_RUN, SOCKETS, POOL_SOCKET, 5,
+	 TO_FLOOR, 1.3},
 	{"docker_exec.one_off", "docker_exec", DOCKER_EXEC, "agent = off\n", NO_POOL, 15, TO_HAND,
 	 1.05},
-	{"docker_exec.channel", "docker_exec, channel", DOCKER_EXEC, NULL, NO_POOL, 1, TO_FLOOR, 2.5},
+	{"docker_exec.channel", "docker_exec, channel", DOCKER_EXEC, NULL, NO_POOL, 1, TO_FLOOR,
+	 2.5},
 	{"docker_run.one_off", "docker_run", DOCKER_RUN, NULL, NO_POOL, 30, TO_HAND, 1.05},
-	{"docker_run.pool", "docker_run, pool", DOCKER_RUN, POOL, POOL_HIT, 10, TO_FLOOR, 4, 10},
-	{"docker_run.socket", "docker_run, pool, socket", DOCKER_RUN, SOCKETS, POOL_SOCKET, 10, TO_FLOOR,
-	 1.3, 10},
+	{"docker_run.pool", "docker_run, pool", DOCKER_RUN, POOL, POOL_HIT, 5, TO_FLOOR, 4, 10},
+	{"docker_run.socket", "docker_run, pool, socket", DOCKER_RUN, SOCKETS, POOL_SOCKET, 5,
+	 TO_FLOOR, 1.3, 10},
 	{"docker_run.miss", "docker_run, pool is empty", DOCKER_RUN, "pool = 1\n", POOL_MISS, 50,
 	 TO_HAND},
-	{"kubectl_exec.one_off", "kubectl_exec", KUBECTL_EXEC, "agent = off\n", NO_POOL, 30, TO_HAND},
-	{"kubectl_exec.channel", "kubectl_exec, channel", KUBECTL_EXEC, NULL, NO_POOL, 2, TO_TRIPS, 1},
+	{"kubectl_exec.one_off", "kubectl_exec", KUBECTL_EXEC, "agent = off\n", NO_POOL, 30,
+	 TO_HAND},
+	{"kubectl_exec.channel", "kubectl_exec, channel", KUBECTL_EXEC, NULL, NO_POOL, 2, TO_TRIPS,
+	 1},
 	{"smolbsd_ssh.one_off", "smolbsd_ssh", SMOLBSD_SSH, "agent = off\n", NO_POOL, 50, TO_HAND},
 	{"smolbsd_ssh.channel", "smolbsd_ssh, channel", SMOLBSD_SSH, NULL, NO_POOL, 2, TO_TRIPS, 1},
 };
 
 static struct measured {
-	struct samples ours, base, floor;
+	struct samples ours, base, floor, floor_there;
 	const char *problem;
 } measured[N_ELEMENTS(ways)];
 
@@ -127,6 +131,23 @@ static void time_base(const struct way *way, const char *const *argv, const stru
 		samples_add(samples, time_round_trip(echo));
 }
 
+/* Where the command runs on another processor, F is another as well. */
+static void time_floor_there(enum backend backend, struct samples *samples)
+{
+	const char *const argv[] = {
+		backend_floor(backend), "--runs", "20", backend_hook(backend), NULL};
+	static const char *const environment[] = {NULL};
+	struct floor_output output;
+	double us;
+
+	if (!backend_floor(backend))
+		return;
+	if (floor_call(backend_by_hand(backend, argv), environment, "", 0, &output) ||
+	    output.status || sscanf(output.bytes, "%lf us", &us) != 1)
+		fail(argv[0], "it measures no floor there");
+	samples_add(samples, us);
+}
+
 /* A pool that a call found empty though it was full is no sample, and no error either. */
 static void time_way(const struct way *way, struct hookbox *box, const char *const *argv,
 		     struct samples *samples)
@@ -164,6 +185,8 @@ static void run_way(const struct way *way, struct measured *to, size_t n)
 	}
 	time_floor(floor_argv);
 	for (size_t i = 0; i < n; i++) {
+		if (way->base == TO_TRIPS && i % FLOOR_THERE_EACH == 0)
+			time_floor_there(way->backend, &to->floor_there);
 		pool_prepare(box, way->pool == NO_POOL ? NO_POOL : POOL_HIT);
 		if (i % 2)
 			samples_add(&to->floor, time_floor(floor_argv));
@@ -199,8 +222,9 @@ static void compare(struct row *row, const struct way *way, struct measured *fro
 	case TO_TRIPS:
 		row->base = "F there + 2.5 round trips";
 		row->base_value = ROUND_TRIPS * base + row->floor;
-		if (way->backend == SMOLBSD_SSH)
-			row->base_value = ROUND_TRIPS * base + atof(options.vm_floor);
+		if (from->floor_there.n)
+			row->base_value = ROUND_TRIPS * base +
+					  samples_quantile(&from->floor_there, 0.5);
 		break;
 	}
 }
@@ -261,7 +285,8 @@ static char *large_config(void)
 		fail("config", strerror(errno));
 	for (int i = 0; i < 20; i++)
 		fprintf(file,
-			i % 2 ? "[sandbox box_%d]\nmode = docker_run\nimage = image_%d\nmemory = 256m\n"
+			i % 2 ? "[sandbox box_%d]\nmode = docker_run\nimage = image_%d\n"
+				"memory = 256m\n"
 			      : "[sandbox box_%d]\nmode = direct\nenv = NUMBER=%d\n",
 			i, i);
 	for (int i = 0; i < 100; i++)
@@ -317,7 +342,8 @@ void measure_ways(void)
 			report_progress(ways[i].title, round + 1, rounds);
 			measured[i].problem = backend_problem(ways[i].backend);
 			if (!measured[i].problem)
-				run_way(&ways[i], &measured[i], bench_share(ways[i].share * rounds, 1));
+				run_way(&ways[i], &measured[i],
+					bench_share(ways[i].share * rounds, 1));
 		}
 	report_floor(&measured[0]);
 	for (size_t i = 0; i < N_ELEMENTS(ways); i++) {
@@ -328,6 +354,7 @@ void measure_ways(void)
 		samples_free(&measured[i].ours);
 		samples_free(&measured[i].base);
 		samples_free(&measured[i].floor);
+		samples_free(&measured[i].floor_there);
 	}
 	measure_open();
 }

@@ -21,7 +21,9 @@ import re
 import sys
 
 FORMAT = 1
-KINDS = {"one_off": 1, "miss": 1, "channel": 2, "pool": 3, "socket": 4}
+# What is drawn in which of plot.gp's colours.
+KINDS = {"direct": 5, "one_off": 1, "miss": 1, "channel": 2, "pool": 3, "socket": 4}
+COLOURS = {"the floor": 1, "direct": 6, "docker exec by hand": 2, "docker_exec, channel": 3}
 
 
 def fail(why):
@@ -49,8 +51,7 @@ def rows_of(bench, subject):
 
 def kind_of(row):
     """How a call reaches its box: the colour of its dot."""
-    words = row["id"].split(".")
-    return next((KINDS[word] for word in reversed(words) if word in KINDS), 0)
+    return next((KINDS[word] for word in row["id"].split(".") if word in KINDS), 0)
 
 
 def quoted(text):
@@ -68,23 +69,39 @@ def ways_data(bench):
               f'{bar if bar == "NaN" else format(bar, ".4g")} {kind_of(row)} {quoted(row["title"])}'
 
 
+def lines_of(rows):
+    return list(dict.fromkeys(row["line"] for row in rows))
+
+
 def lines_data(rows):
     """One block for each line of a plot, which begins with its title."""
-    for line in dict.fromkeys(row["line"] for row in rows):
+    for line in lines_of(rows):
         yield quoted(line)
         yield from (f'{row["x"]:g} {row["value"]:g}' for row in rows if row["line"] == line)
         yield "\n"
 
 
+def words(bench, load_rows, stream_rows):
+    yield f'run = {quoted(plain(next(text_of_run(bench))))}'
+    for name, rows in (("load", load_rows), ("stream", stream_rows)):
+        yield f'{name}_colours = "{" ".join(str(COLOURS.get(line, 1)) for line in lines_of(rows))}"'
+
+
+def plain(text):
+    """Without what gnuplot would take for markup."""
+    return re.sub(r"[`{}^_@&~\\]", "", text)
+
+
 def write_data(bench, directory):
-    stream = [row for row in rows_of(bench, "stream") if row["id"].startswith("stream.both.")]
-    load_rows = [row for row in rows_of(bench, "load") if "line" in row]
-    for name, lines in (("ways", ways_data(bench)), ("load", lines_data(load_rows)),
-                        ("stream", lines_data(stream))):
+    streams = [row for row in rows_of(bench, "stream") if row["id"].startswith("stream.both.")]
+    loads = [row for row in rows_of(bench, "load") if "line" in row]
+    for name, lines in (("ways.dat", ways_data(bench)), ("load.dat", lines_data(loads)),
+                        ("stream.dat", lines_data(streams)),
+                        ("words.gp", words(bench, loads, streams))):
         text = "".join(line + "\n" for line in lines)
         if not text:
-            fail(f"nothing was measured for the plot of {name}; run make bench-json without --only")
-        with open(f"{directory}/{name}.dat", "w", encoding="utf-8") as file:
+            fail(f"nothing was measured for {name}; run make bench-json without --only")
+        with open(f"{directory}/{name}", "w", encoding="utf-8") as file:
             file.write(text)
 
 
@@ -92,7 +109,8 @@ def write_data(bench, directory):
 
 def amount(value, unit):
     if unit == "us":
-        return f"{value:.0f} µs" if value < 1000 else f"{value / 1000:.3g} ms"
+        return f"{value:.0f} µs" if value < 1000 else \
+            f"{value / 1000:.3g} ms" if value < 999.5e3 else f"{value / 1e6:.3g} s"
     if unit == "KiB":
         return f"{value / 1024:.2f} MiB"
     return f"{value:,.0f} {unit}" if value >= 10 else f"{value:.3g} {unit}"
@@ -119,12 +137,12 @@ def bar_of(row):
 def table_of_bars(bench):
     rows = [row for row in bench["rows"] if "met" in row]
     return table(
-        ["", "measured", "compared to", "ratio", "bar", "", "measured by `make bench` and"],
+        ["", "measured", "compared to", "ratio", "bar", "", "command"],
         ([row["title"], amount(row["value"], row["unit"]),
           f'{row["base"]}: {amount(row["base_value"], row["unit"])}' if "base" in row else "",
           ratio(row["ratio"]) if "base" in row else "",
           bar_of(row), "met" if row["met"] else "**missed**",
-          f'`BENCH_FLAGS="--only {row["subject"]}"`'] for row in rows))
+          f'`make bench BENCH_FLAGS="--only {row["subject"]}"`'] for row in rows))
 
 
 def table_of_latency(bench):
