@@ -23,20 +23,20 @@ static bool address_in(int dir, const char *name, struct sockaddr_un *address)
 bool door_open(struct door *door, const char *dir, const char *id)
 {
 	_cleanup_close_ int dir_fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_free_ char *path = NULL;
 	struct sockaddr_un address;
 	char name[128];
 
 	*door = (struct door){.fd = -1};
 	snprintf(name, sizeof(name), "%s" DOOR_SUFFIX, id);
 	if (dir_fd < 0 || !address_in(dir_fd, name, &address) ||
-	    asprintf(&door->path, "%s/%s", dir, name) < 0) {
-		door->path = NULL;
+	    asprintf(&path, "%s/%s", dir, name) < 0)
 		return false;
-	}
 	door->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (door->fd >= 0 && !bind(door->fd, (struct sockaddr *)&address, sizeof(address)))
+		door->path = take_pointer(path);
 	/* The box's user may be anybody; the directory keeps all others of the machine away. */
-	if (door->fd >= 0 && !bind(door->fd, (struct sockaddr *)&address, sizeof(address)) &&
-	    !fchmodat(dir_fd, name, 0666, 0) && !listen(door->fd, 1))
+	if (door->path && !fchmodat(dir_fd, name, 0666, 0) && !listen(door->fd, 1))
 		return true;
 	door_close(door);
 	return false;
@@ -54,7 +54,7 @@ int door_accept(struct door *door)
 
 void door_close(struct door *door)
 {
-	if (door->fd >= 0)
+	if (door->path)
 		unlink(door->path);
 	cleanup_close(&door->fd);
 	free(take_pointer(door->path));

@@ -75,6 +75,7 @@ void agent_rehearse(struct agent *agent)
 		.flags = FRAME_STDIN_WHOLE,
 		.timeout_ms = 1000,
 		.limit = {FRAME_NO_LIMIT, FRAME_NO_LIMIT},
+		.window = {FRAME_DATA_MAX, FRAME_DATA_MAX},
 		.argc = 1,
 		.block_size = sizeof(block),
 		.block_here = sizeof(block),
@@ -84,7 +85,6 @@ void agent_rehearse(struct agent *agent)
 	};
 
 	agent->in.fd = agent->out.fd = -1;
-	keepers_prepare(agent);
 	if (call_run(agent, 1, &asked))
 		return;
 	while (agent->calls && !agent->closing)

@@ -141,6 +141,7 @@ static int set_up(struct agent *agent, const struct options *options)
 	code = watch_open(&agent->watch);
 	if (code)
 		return code;
+	keepers_prepare(agent);
 	agent_rehearse(agent);
 	agent->once = options->once;
 	return channel_open(agent, options->connect);

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 
 #include "door.h"
+#include "spawning.h"
 
 /* The sockets that there are of this host. */
 static size_t count_doors(struct fixture *f)
@@ -23,6 +24,7 @@ static size_t count_doors(struct fixture *f)
 
 static void test_boxes_are_spoken_to_over_a_socket(void **state)
 {
+	int fds = count_fds();
 	struct fixture f;
 
 	open_pool(&f, &mounted_plugin, 2);
@@ -32,6 +34,7 @@ static void test_boxes_are_spoken_to_over_a_socket(void **state)
 	assert_int_equal(stats_of(&f).sockets, 4);
 	assert_int_equal(count_doors(&f), 0);
 	close_pool(&f);
+	assert_int_equal(count_fds(), fds);
 }
 
 /* Answers that are large come whole, also when the agent has gone before we have read them. */
