@@ -20,10 +20,12 @@ said=$(cd "$top_builddir" && MAKEFLAGS='' make tests/bench/bench tests/bench/flo
 is "$?" 0 "it builds"
 [ -x "$top_builddir/tests/bench/bench" ] || tap_note "$said"
 
-# run_bench FLAG...: $status, and what was said in $dir/out and $dir/err.
+# run_bench FLAG...: $status, and what was said in $dir/out and $dir/err; its image was $image.
 run_bench()
 {
-	BENCH_PARTS=$parts TMPDIR=$dir sh "$bench/run.sh" "$@" >"$dir/out" 2>"$dir/err"
+	BENCH_PARTS=$parts TMPDIR=$dir sh "$bench/run.sh" "$@" >"$dir/out" 2>"$dir/err" &
+	image=hookbox-bench:$!
+	wait $!
 	status=$?
 }
 
@@ -67,7 +69,8 @@ if [ -n "$parts" ] && docker info >/dev/null 2>&1; then
 		"memory.stream.host", "crowd.correct") if id not in rows]')" "[]" "rows of the engine"
 	is "$(asked 'rows["crowd.in_flight"]["value"], rows["crowd.correct"]["value"]')" "(1000.0, 1000.0)" \
 		"a thousand calls are in flight at once, and all are right"
-	is "$(docker ps -aq --filter ancestor="hookbox-bench" 2>/dev/null)" "" "no container is left"
+	is "$(docker ps -a --format '{{.Image}}' | grep -cxF "$image"; docker image ls -q "$image")" 0 \
+		"no container and no image is left"
 else
 	skip "rows of the engine" "no Docker engine answers"
 fi
