@@ -24,7 +24,8 @@ set label 2 "{/=13 ".run."}" at screen 0.02,0.953 left textcolor rgb "#666666"
 # ---- Each way, as a multiple of F ----
 
 ways = dir."/ways.dat"
-stats ways using 1:3 nooutput name "ROWS_"
+stats ways using 1 nooutput name "ROWS_"
+stats ways using 3 nooutput name "P99_"
 set lmargin at screen 0.235
 set rmargin at screen 0.955
 set tmargin at screen 0.870
@@ -32,8 +33,8 @@ set bmargin at screen 0.430
 set label 3 "{/:Bold One call, 1 KB in and 1 KB out, as a multiple of the floor F: median (dot) and 99th percentile (end of its line)}" \
 	at screen 0.02,0.917 left
 set logscale x
-set xrange [0.8:ROWS_max_y * 1.2]
-set yrange [-0.7:ROWS_max_x + 0.7]
+set xrange [0.8:P99_max * 1.2]
+set yrange [-0.7:ROWS_max + 0.7]
 set format x "%g F"
 set ytics noenhanced
 set key noenhanced at screen 0.955,0.887 right center vertical maxrows 1 Left reverse samplen 1 width -6
