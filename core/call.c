@@ -156,6 +156,7 @@ static void free_run(struct call *call)
 	free(call->box_id);
 	call->box_id = NULL;
 	call->spawn = (struct spawn_result){0};
+	call->network_of[0] = '\0';
 }
 
 static int prepare(struct call *call, struct hookbox_error *error)
@@ -189,6 +190,7 @@ struct sandbox_plan_request call_request(const struct call *call, uint32_t purpo
 		.cwd = call->scripted ? NULL : call->cwd,
 		.labels = strv_view(&call->labels),
 		.state_dir = ledger_state_dir(call->sandbox->context.ledger),
+		.network_of = call->network_of[0] ? call->network_of : NULL,
 	};
 }
 
@@ -387,17 +389,20 @@ static void forget_box(struct call *call)
 }
 
 /*
- * A box of an earlier call has gone, and nothing was started there for certain: another one may be
- * there. What was read from a descriptor cannot be read again.
+ * A box of an earlier call has gone, or the one whose network was to be shared, and nothing was
+ * started for certain: another one may be there, and a network can be made. What was read from a
+ * descriptor cannot be read again.
  */
 static bool may_run_anew(const struct call *call)
 {
 	const struct hookbox_result *result = call->result;
+	bool box_may_be_gone = call->box_id && !call->box_is_new &&
+			       sandbox_only_finds(call->sandbox) && !result->error_number;
+	bool network_may_be_gone = call->network_of[0] && !call->marks[0].started;
 
-	return call->box_id && !call->box_is_new && sandbox_only_finds(call->sandbox) &&
-	       call->scripted && !call->asked.use_stdin_fd && !call->spawn.killed &&
-	       result->end == HOOKBOX_NOT_STARTED && !result->error_number &&
-	       result->cleanup == HOOKBOX_CLEANUP_PROVEN;
+	return (box_may_be_gone || network_may_be_gone) && call->scripted &&
+	       !call->asked.use_stdin_fd && !call->spawn.killed &&
+	       result->end == HOOKBOX_NOT_STARTED && result->cleanup == HOOKBOX_CLEANUP_PROVEN;
 }
 
 /* ---- The process ---- */
@@ -552,6 +557,7 @@ int sandbox_call(struct sandbox *sandbox, const struct hookbox_call *asked,
 		code = run_in_box(call, error);
 		if (!code && may_run_anew(call)) {
 			free_run(call);
+			call->anew = true;
 			code = prepare_run(call, error);
 			if (!code)
 				code = run_in_box(call, error);

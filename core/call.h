@@ -68,6 +68,8 @@ struct call {
 	char id[LEDGER_CALL_ID_SIZE];
 	char *box_id;
 	bool box_is_new;		/* found or started for this very call */
+	char network_of[LEDGER_CALL_ID_SIZE]; /* the box whose network its fresh one shares; "": none */
+	bool anew;			/* it runs once more, and may not run again */
 	struct strv env;
 	struct strv labels;
 	const char *cwd;

@@ -106,6 +106,16 @@ static int set_pool_max_age(const struct key_place *place, void *settings)
 	return code;
 }
 
+static int set_network_keeper(const struct key_place *place, void *settings)
+{
+	const char *text = NULL;
+	int code = key_scalar(place, &text);
+
+	if (!code && param_parse_bool(text, &((struct config_sandbox *)settings)->network_keeper))
+		return key_error(place, "\"%s\" is neither yes nor no", text);
+	return code;
+}
+
 static int set_socket(const struct key_place *place, void *settings)
 {
 	const char *text = NULL;
@@ -122,6 +132,7 @@ static const struct key_setter setters[] = {
 	{"agent", set_agent},
 	{"agent_idle", set_agent_idle},
 	{"env", set_env},
+	{"network_keeper", set_network_keeper},
 	{"pool", set_pool},
 	{"pool_max_age", set_pool_max_age},
 	{"socket", set_socket},

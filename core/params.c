@@ -26,8 +26,8 @@ static const struct {
 	{"pool"},
 	{"pool_max_age"},
 	{"socket"},
+	{"network_keeper"},
 	{"multiplex", true},
-	{"network_keeper", true},
 };
 #define N_RESERVED (sizeof(reserved) / sizeof(reserved[0]))
 

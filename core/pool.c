@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
@@ -28,6 +29,7 @@ static int check(struct sandbox *sandbox, const struct config_sandbox *config,
 		 struct hookbox_error *error)
 {
 	const struct sandbox_plugin_v1 *plugin = sandbox->plugin;
+	int code;
 
 	if (!(plugin->flags & SANDBOX_FRESH) || plugin->flags & SANDBOX_HOST_PROCESS ||
 	    !plugin->plan || sandbox->run.run || sandbox->box.find || sandbox->box.start)
@@ -40,7 +42,17 @@ static int check(struct sandbox *sandbox, const struct config_sandbox *config,
 		return error_set(error, -EINVAL,
 				 "%s: [sandbox %s] pool: a box can only wait with an agent in it; "
 				 "remove agent = off, or the pool", config->where, config->name);
-	return 0;
+	if (!config->network_keeper)
+		return 0;
+	if (!(plugin->flags & SANDBOX_SHARES_NETWORK))
+		return error_set(error, -EINVAL,
+				 "%s: [sandbox %s] network_keeper: %s has no boxes that could share "
+				 "a network; remove the key",
+				 config->where, config->name, plugin->name);
+	code = pool_box_check_network(sandbox, error);
+	if (code)
+		error_prefix(error, "%s: [sandbox %s] network_keeper", config->where, config->name);
+	return code;
 }
 
 static struct pool *pool_new(struct sandbox *sandbox, const struct config_sandbox *config)
@@ -52,6 +64,7 @@ static struct pool *pool_new(struct sandbox *sandbox, const struct config_sandbo
 		return NULL;
 	pool->sandbox = sandbox;
 	pool->size = config->pool;
+	pool->keeps_network = config->network_keeper;
 	pool->max_age_us = config->pool_max_age_ms ? config->pool_max_age_ms * 1000 : CLOCK_NEVER;
 	pool->silence_ms = config->pool_max_age_ms ? config->pool_max_age_ms + SILENCE_MORE_MS : 0;
 	pool->fill_from_us = CLOCK_NEVER;
@@ -72,7 +85,7 @@ static struct pool *pool_new(struct sandbox *sandbox, const struct config_sandbo
 	return pool;
 }
 
-/* The keeper knows what woke it by the address. */
+/* The warden knows what woke it by the address. */
 static bool watch(struct pool *pool, int *fd)
 {
 	struct epoll_event event = {.events = EPOLLIN, .data.ptr = fd};
@@ -85,6 +98,11 @@ int pool_open(struct sandbox *sandbox, const struct config_sandbox *config, stru
 {
 	int code;
 
+	if (!config->pool && config->network_keeper)
+		return error_set(error, -EINVAL,
+				 "%s: [sandbox %s] network_keeper: only the boxes of a pool share a "
+				 "network; set pool, or remove the key",
+				 config->where, config->name);
 	if (!config->pool)
 		return 0;
 	code = check(sandbox, config, error);
@@ -126,7 +144,7 @@ static bool start_threads(struct pool *pool)
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	pool->hopeless = true;
-	if (!start_thread(&pool->keeper, pool_keep, pool, "hookbox-keeper")) {
+	if (!start_thread(&pool->warden, pool_watch, pool, "hookbox-warden")) {
 		pool->pid = getpid();
 		while (pool->n_fillers < POOL_FILLERS &&
 		       !start_thread(&pool->fillers[pool->n_fillers], pool_fill, pool,
@@ -153,7 +171,7 @@ static void stop_threads(struct pool *pool)
 	pthread_mutex_unlock(&pool->lock);
 	for (size_t i = 0; i < pool->n_fillers; i++)
 		pthread_join(pool->fillers[i], NULL);
-	pthread_join(pool->keeper, NULL);
+	pthread_join(pool->warden, NULL);
 }
 
 void pool_close(struct pool *pool)
@@ -224,6 +242,16 @@ struct pool_box *pool_take(struct pool *pool)
 			  "[sandbox %s] no thread can be started for the pool, calls start cold; "
 			  "raise the limit of processes", pool->sandbox->name);
 	return box;
+}
+
+void pool_get_network(struct pool *pool, char id[LEDGER_CALL_ID_SIZE])
+{
+	*id = '\0';
+	if (!is_here(pool))
+		return;
+	pthread_mutex_lock(&pool->lock);
+	strcpy(id, pool_network(pool));
+	pthread_mutex_unlock(&pool->lock);
 }
 
 void pool_end_later(struct pool *pool, struct pool_box *box)

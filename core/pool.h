@@ -24,6 +24,11 @@ void pool_close(struct pool *pool);
  * below takes it back.
  */
 struct pool_box *pool_take(struct pool *pool);
+/*
+ * [any] The id of the box whose network those of the pool share, or "": a box that starts cold may
+ * share it as well, and has to do without it when it is gone.
+ */
+void pool_get_network(struct pool *pool, char id[LEDGER_CALL_ID_SIZE]);
 /* [any] The channel of a box. Lent. */
 struct channel *pool_box_channel(struct pool_box *box);
 /* [any] Nothing of the call runs in the box any more: it is ended in the background. */
@@ -40,6 +45,7 @@ struct pool_stats {
 	uint64_t hits;
 	uint64_t misses;		/* calls that started cold */
 	uint64_t refills;		/* boxes that became ready */
+	uint64_t keepers;		/* network keepers that did */
 	uint64_t sockets;		/* of these, spoken to over one */
 	uint64_t failures;		/* that did not */
 	uint64_t deaths;		/* that ended while they waited */

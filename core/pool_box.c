@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* One box of a pool: how it comes to be, and its end. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "agent_file.h"
@@ -19,7 +20,7 @@
 #define MOUNT_PATH "/dev/hookbox-agent"
 #define DOOR_PATH "/dev/hookbox-door"
 
-static int make_plan(struct sandbox *sandbox, enum pool_way way, const char *id,
+static int make_plan(struct sandbox *sandbox, enum pool_way way, const struct pool_box *box,
 		     const struct door *door, struct plan *plan, struct hookbox_error *error)
 {
 	static const char *const none[] = {NULL};
@@ -34,7 +35,8 @@ static int make_plan(struct sandbox *sandbox, enum pool_way way, const char *id,
 	struct sandbox_plan_request request = {
 		.size = sizeof(request),
 		.purpose = SANDBOX_PURPOSE_POOL,
-		.call_id = id,
+		.call_id = box->id,
+		.network_of = box->network_of[0] ? box->network_of : NULL,
 		.env = none,
 		.state_dir = ledger_state_dir(sandbox->context.ledger),
 	};
@@ -53,7 +55,7 @@ static int make_plan(struct sandbox *sandbox, enum pool_way way, const char *id,
 		strv_add(&argv, "--connect");
 		strv_add(&argv, DOOR_PATH);
 	}
-	call_add_labels(sandbox, id, &labels);
+	call_add_labels(sandbox, box->id, &labels);
 	if (argv.failed || labels.failed || (mounted && !file))
 		return error_no_memory(error);
 	request.argv = strv_view(&argv);
@@ -72,9 +74,19 @@ static void end_failed(struct sandbox *sandbox, const char *id, const struct cha
 			  sandbox->name, reason);
 }
 
-int pool_box_create(struct sandbox *sandbox, enum pool_way way, int64_t silence_ms, int cancel_fd,
+int pool_box_check_network(struct sandbox *sandbox, struct hookbox_error *error)
+{
+	static const struct pool_box box = {.id = "check", .network_of = "network"};
+	_cleanup_door_ struct door door = {.fd = -1};
+	_cleanup_plan_ struct plan plan = {0};
+
+	return make_plan(sandbox, POOL_SENT, &box, &door, &plan, error);
+}
+
+int pool_box_create(const struct pool *pool, enum pool_way way, const char *network_of,
 		    struct pool_box **created, struct hookbox_error *error)
 {
+	struct sandbox *sandbox = pool->sandbox;
 	_cleanup_free_ struct pool_box *box = calloc(1, sizeof(*box));
 	_cleanup_plan_ struct plan plan = {0};
 	_cleanup_door_ struct door door = {.fd = -1};
@@ -85,9 +97,9 @@ int pool_box_create(struct sandbox *sandbox, enum pool_way way, int64_t silence_
 		.agent_dir = sandbox->context.agent_dir,
 		.door = &door,
 		.once = true,
-		.silence_ms = silence_ms,
+		.silence_ms = pool->keeps_network && !network_of[0] ? 0 : pool->silence_ms,
 		.deadline_us = clock_deadline_us(CREATE_MS),
-		.cancel_fd = cancel_fd,
+		.cancel_fd = pool->cancel_fd,
 		.end = &end,
 	};
 	int problem;
@@ -97,9 +109,10 @@ int pool_box_create(struct sandbox *sandbox, enum pool_way way, int64_t silence_
 		return CHANNEL_NO_WAY;
 	}
 	ledger_new_call_id(sandbox->context.ledger, box->id);
+	snprintf(box->network_of, sizeof(box->network_of), "%s", network_of);
 	if (way == POOL_SOCKET && dir)
 		door_open(&door, dir, box->id);
-	if (make_plan(sandbox, way, box->id, &door, &plan, error))
+	if (make_plan(sandbox, way, box, &door, &plan, error))
 		return CHANNEL_NO_WAY;
 	problem = channel_open(&start, &box->channel, error);
 	if (problem) {

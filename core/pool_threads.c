@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The pool's threads. Two fillers start boxes, and live as long as these do: a backend may tie a
- * box to the thread that started it. The keeper watches the boxes that wait, and ends those that
+ * box to the thread that started it. The warden watches the boxes that wait, and ends those that
  * are used, old or dead. The lock is never held while one of them waits for anything else.
  */
 #include <string.h>
@@ -37,7 +37,7 @@ void pool_wake_later(struct pool *pool)
 {
 	const struct itimerspec quiet = {.it_value.tv_nsec = POOL_QUIET_US * 1000};
 
-	if (pool->keeper_busy) {
+	if (pool->warden_busy) {
 		pthread_cond_broadcast(&pool->changed);
 		return;
 	}
@@ -63,12 +63,22 @@ void pool_retire(struct pool *pool, struct pool_box *box)
 	pool->stats.ending++;
 }
 
-void pool_put_in(struct pool *pool, struct pool_box *box, bool first)
+/* One that cannot be watched is looked at when it is taken. */
+static void watch_box(struct pool *pool, struct pool_box *box)
 {
 	struct epoll_event event = {.events = EPOLLIN, .data.ptr = box};
 
-	/* One that cannot be watched is looked at when it is taken. */
 	epoll_ctl(pool->watch_fd, EPOLL_CTL_ADD, channel_fd(box->channel), &event);
+}
+
+static void unwatch_box(struct pool *pool, struct pool_box *box)
+{
+	epoll_ctl(pool->watch_fd, EPOLL_CTL_DEL, channel_fd(box->channel), NULL);
+}
+
+void pool_put_in(struct pool *pool, struct pool_box *box, bool first)
+{
+	watch_box(pool, box);
 	if (first)
 		TAILQ_INSERT_HEAD(&pool->waiting, box, link);
 	else
@@ -78,7 +88,7 @@ void pool_put_in(struct pool *pool, struct pool_box *box, bool first)
 
 void pool_take_out(struct pool *pool, struct pool_box *box)
 {
-	epoll_ctl(pool->watch_fd, EPOLL_CTL_DEL, channel_fd(box->channel), NULL);
+	unwatch_box(pool, box);
 	TAILQ_REMOVE(&pool->waiting, box, link);
 	pool->stats.waiting--;
 }
@@ -94,6 +104,33 @@ static void retire_waiting(struct pool *pool, struct pool_box *box)
 bool pool_box_is_too_old(const struct pool *pool, const struct pool_box *box)
 {
 	return pool->max_age_us != CLOCK_NEVER && clock_us() - box->born_us >= pool->max_age_us;
+}
+
+/* ---- The network keeper ---- */
+
+/*
+ * To make a network for each box takes as long as all the rest of it. One box more can keep one for
+ * all: it is a box like any other, whose agent is never asked for anything.
+ */
+const char *pool_network(const struct pool *pool)
+{
+	return pool->network_keeper ? pool->network_keeper->id : "";
+}
+
+/* Was the box made for a network that is no longer the pool's? */
+static bool is_of_old_network(const struct pool *pool, const char *network_of)
+{
+	return *network_of && strcmp(network_of, pool_network(pool)) != 0;
+}
+
+static void retire_keeper(struct pool *pool)
+{
+	struct pool_box *keeper = pool->network_keeper;
+
+	pool->network_keeper = NULL;
+	unwatch_box(pool, keeper);
+	channel_hang_up(keeper->channel);
+	pool_retire(pool, keeper);
 }
 
 /* ---- Fillers ---- */
@@ -112,7 +149,7 @@ static int64_t next_fill(struct pool *pool)
 	int64_t now = clock_us(), until = CLOCK_NEVER;
 	struct pool_box *box;
 
-	if (pool->hopeless || pool->stats.ending > pool->size + ENDING_MAX)
+	if (pool->hopeless || pool->network_coming || pool->stats.ending > pool->size + ENDING_MAX)
 		return CLOCK_NEVER;
 	/* One is enough to see whether it works again. */
 	if (pool->failed_in_row && pool->stats.creating)
@@ -164,12 +201,12 @@ static bool try_other_way(struct pool *pool, enum pool_way way)
 }
 
 /* Under the lock; true when it is to be told. */
-static bool take_failure(struct pool *pool, enum pool_way way, int problem)
+static bool take_failure(struct pool *pool, enum pool_way way, int problem, const char *network_of)
 {
 	bool first = !pool->failed_in_row;
 	bool other;
 
-	if (problem == CHANNEL_CANCELLED)
+	if (problem == CHANNEL_CANCELLED || is_of_old_network(pool, network_of))
 		return false;
 	other = try_other_way(pool, way);
 	pool->stats.failures++;
@@ -181,16 +218,29 @@ static bool take_failure(struct pool *pool, enum pool_way way, int problem)
 	return first || pool->hopeless;
 }
 
-static void take_box(struct pool *pool, enum pool_way way, struct pool_box *box)
+static void take_way(struct pool *pool, enum pool_way way, const struct pool_box *box)
 {
 	/* An agent that did not find the door open came by its stdout; so will the others. */
 	pool->way = way == POOL_SOCKET && !channel_has_socket(box->channel) ? POOL_MOUNTED : way;
 	pool->way_works = true;
 	pool->failed_in_row = 0;
+}
+
+static void take_keeper(struct pool *pool, struct pool_box *box)
+{
+	pool->stats.keepers++;
+	pool->network_keeper = box;
+	watch_box(pool, box);
+}
+
+static void take_box(struct pool *pool, struct pool_box *box)
+{
 	pool->stats.refills++;
 	pool->stats.sockets += channel_has_socket(box->channel);
 	pool_put_in(pool, box, false);
-	if (pool->stats.waiting > pool->size)
+	if (is_of_old_network(pool, box->network_of))
+		retire_waiting(pool, box);
+	else if (pool->stats.waiting > pool->size)
 		retire_waiting(pool, TAILQ_FIRST(&pool->waiting));
 }
 
@@ -198,21 +248,28 @@ static void take_box(struct pool *pool, enum pool_way way, struct pool_box *box)
 static void create_one(struct pool *pool)
 {
 	struct sandbox *sandbox = pool->sandbox;
+	bool is_keeper = pool->keeps_network && !pool->network_keeper;
+	char network_of[LEDGER_CALL_ID_SIZE];
 	enum pool_way way = pool->way;
 	struct hookbox_error error = {0};
 	struct pool_box *box = NULL;
 	bool tell = false;
 	int problem;
 
+	strcpy(network_of, pool_network(pool));
+	pool->network_coming |= is_keeper;
 	pool->stats.creating++;
 	pthread_mutex_unlock(&pool->lock);
-	problem = pool_box_create(sandbox, way, pool->silence_ms, pool->cancel_fd, &box, &error);
+	problem = pool_box_create(pool, way, network_of, &box, &error);
 	pthread_mutex_lock(&pool->lock);
 	pool->stats.creating--;
-	if (problem)
-		tell = take_failure(pool, way, problem);
-	else
-		take_box(pool, way, box);
+	pool->network_coming &= !is_keeper;
+	if (problem) {
+		tell = take_failure(pool, way, problem, network_of);
+	} else {
+		take_way(pool, way, box);
+		(is_keeper ? take_keeper : take_box)(pool, box);
+	}
 	pool_signal(pool->wake_fd);
 	pthread_cond_broadcast(&pool->changed);
 	if (!tell)
@@ -267,7 +324,7 @@ void *pool_fill(void *data)
 	return NULL;
 }
 
-/* ---- The keeper ---- */
+/* ---- The warden ---- */
 
 /* Something came from a box that waits: most likely its end. Without the lock meanwhile. */
 static void look_at(struct pool *pool, struct pool_box *box)
@@ -286,6 +343,30 @@ static void look_at(struct pool *pool, struct pool_box *box)
 	if (clock_us() - box->born_us < YOUNG_US)
 		put_off(pool);
 	pool_retire(pool, box);
+	pthread_cond_broadcast(&pool->changed);
+}
+
+/* The same from the network keeper: what network there was has gone with it. */
+static void look_at_keeper(struct pool *pool)
+{
+	struct pool_box *keeper = pool->network_keeper;
+	struct sandbox *sandbox = pool->sandbox;
+	bool usable;
+
+	pthread_mutex_unlock(&pool->lock);
+	usable = channel_is_usable(keeper->channel);
+	if (!usable)
+		log_write(sandbox->context.log, SANDBOX_LOG_WARNING,
+			  "[sandbox %s] the network keeper of the pool ended, and with it what "
+			  "network the boxes there had; they are replaced", sandbox->name);
+	pthread_mutex_lock(&pool->lock);
+	if (usable)
+		return;
+	if (clock_us() - keeper->born_us < YOUNG_US)
+		put_off(pool);
+	while (!TAILQ_EMPTY(&pool->waiting))
+		retire_waiting(pool, TAILQ_FIRST(&pool->waiting));
+	retire_keeper(pool);
 	pthread_cond_broadcast(&pool->changed);
 }
 
@@ -339,6 +420,8 @@ static void watch(struct pool *pool)
 
 		if (what == &pool->wake_fd || what == &pool->later_fd)
 			take_wake(pool, what);
+		else if (what == pool->network_keeper)
+			look_at_keeper(pool);
 		else if (is_waiting(pool, what))
 			look_at(pool, what);
 	}
@@ -351,15 +434,18 @@ static void retire_old(struct pool *pool)
 	while ((box = TAILQ_FIRST(&pool->waiting)) &&
 	       (pool->stopping || pool_box_is_too_old(pool, box)))
 		retire_waiting(pool, box);
+	/* Nobody will look for its network any more. */
+	if (pool->stopping && pool->network_keeper && !pool->stats.creating)
+		retire_keeper(pool);
 }
 
-void *pool_keep(void *data)
+void *pool_watch(void *data)
 {
 	struct pool *pool = data;
 
 	pthread_mutex_lock(&pool->lock);
 	while (!pool->stopping || pool->stats.creating || pool->stats.waiting ||
-	       pool->stats.ending) {
+	       pool->network_keeper || pool->stats.ending) {
 		retire_old(pool);
 		if (TAILQ_EMPTY(&pool->ending)) {
 			watch(pool);
@@ -367,9 +453,9 @@ void *pool_keep(void *data)
 		}
 		/* It may take long, and the fillers are not to wait for it. */
 		wake_fillers(pool);
-		pool->keeper_busy = true;
+		pool->warden_busy = true;
 		end_one(pool);
-		pool->keeper_busy = false;
+		pool->warden_busy = false;
 	}
 	pool->over = true;
 	pthread_cond_broadcast(&pool->changed);

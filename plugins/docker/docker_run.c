@@ -204,9 +204,46 @@ static int docker_run_open(void *instance, const struct sandbox_host *host,
 
 /* ---- plan ---- */
 
+/* What the engine refuses, or takes no notice of, in a container that shares another's network. */
+static const char *const own_network_options[] = {
+	"add-host", "dns", "dns-opt", "dns-option", "dns-search", "domainname", "expose", "hostname",
+	"ip", "ip6", "link", "link-local-ip", "mac-address", "net", "net-alias", "network",
+	"network-alias", "publish", "publish-all", NULL,
+};
+
+/* Can containers with these settings share one's network, and no more than that? */
+static int check_shared_network(const struct docker_run *run, char error[SANDBOX_ERROR_SIZE])
+{
+	if (!strcmp(run->network, "host") || strchr(run->network, ':'))
+		return backend_refuse(error,
+				      "network = %s is no network of the containers' own, which "
+				      "one of them could keep for the others; set another",
+				      run->network);
+	/* The engine shows one /etc/hosts and /etc/resolv.conf in all of them. */
+	if (!run->read_only)
+		return backend_refuse(error,
+				      "read_only = no would let a call write what later ones read "
+				      "in /etc/hosts, which belongs to the network; set it to yes");
+	for (size_t i = 0; i < run->extra_args.n; i++)
+		if (backend_option_is(run->extra_args.v[i], own_network_options))
+			return backend_refuse(error,
+					      "extra_args: \"%s\" is for a container with a network "
+					      "of its own; remove it",
+					      run->extra_args.v[i]);
+	return 0;
+}
+
+static void add_network(struct backend_args *args, const struct docker_run *run,
+			const struct sandbox_plan_request *request)
+{
+	if (request->network_of)
+		backend_arg(args, "--network=container:" NAME_PREFIX "%s", request->network_of);
+	else
+		backend_arg(args, "--network=%s", run->network);
+}
+
 static void add_security(struct backend_args *args, const struct docker_run *run)
 {
-	backend_arg(args, "--network=%s", run->network);
 	backend_arg(args, "--cap-drop=ALL");
 	backend_arg_list(args, "--cap-add", &run->cap_add);
 	if (!run->new_privileges)
@@ -308,8 +345,10 @@ static int docker_run_plan(const void *instance, const struct sandbox_plan_reque
 {
 	const struct docker_run *run = instance;
 	struct backend_args args = docker_args_begin(&run->cli, sink);
-	int code;
+	int code = request->network_of ? check_shared_network(run, error) : 0;
 
+	if (code)
+		return code;
 	backend_arg(&args, "run");
 	backend_arg(&args, "--rm");
 	backend_arg(&args, "--interactive");
@@ -322,6 +361,7 @@ static int docker_run_plan(const void *instance, const struct sandbox_plan_reque
 	backend_arg(&args, "--pull=%s", run->pull);
 	if (run->init)
 		backend_arg(&args, "--init");
+	add_network(&args, run, request);
 	add_security(&args, run);
 	add_resources(&args, run);
 	add_files(&args, run, &request->mounts);
@@ -549,7 +589,8 @@ SANDBOX_PLUGIN_EXPORT const struct sandbox_plugin_v1 sandbox_plugin_v1 = {
 	.name = "docker_run",
 	.version = PACKAGE_VERSION,
 	.summary = "Every call in a fresh container of a Docker image",
-	.flags = SANDBOX_FRESH | SANDBOX_MOUNTS | SANDBOX_SIGNALS_AS_128N | SANDBOX_SHELL,
+	.flags = SANDBOX_FRESH | SANDBOX_MOUNTS | SANDBOX_SIGNALS_AS_128N | SANDBOX_SHELL |
+		 SANDBOX_SHARES_NETWORK,
 	.params = params,
 	.n_params = N_ELEMENTS(params),
 	.param_size = sizeof(struct sandbox_param),

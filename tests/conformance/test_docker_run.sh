@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # The conformance kit on docker_run: a fresh container for every call; with a number, out of a pool
-# of so many.
+# of so many; with a second word, one that shares a network.
 . "${top_srcdir:?}/tests/parts/kit.sh"
 
 need_engine
@@ -11,4 +11,5 @@ run_kit docker_run <<END
 mode = docker_run
 image = $image
 pool = ${1:-0}
+network_keeper = ${2:-no}
 END

@@ -34,6 +34,10 @@ pool = 2
 END
 sed -e '/^.sandbox none/,$d' "$dir/hookbox.ini" >"$dir/two.ini"
 sed -e 's/^pool = 2/pool = 4/' "$dir/two.ini" >"$dir/four.ini"
+{
+	cat "$dir/two.ini"
+	echo "network_keeper = yes"
+} >"$dir/network.ini"
 export HOOKBOX_PLUGIN_PATH="$top_builddir/plugins/.libs" XDG_RUNTIME_DIR="$dir"
 mkfifo "$dir/to" "$dir/from"
 
@@ -45,12 +49,12 @@ begin_host()
 	exec 3>"$dir/to" 4<"$dir/from"
 }
 
-# end_host WHAT: by the end of its input.
+# end_host WHAT [LOGGED]: by the end of its input.
 end_host()
 {
 	exec 3>&-
 	wait "$host"
-	is "$?/$(cat "$dir/err")" 0/ "$1: the host ends well"
+	is "$?/$(cat "$dir/err")" "0/${2-}" "$1: the host ends well"
 	exec 4<&-
 	host=
 }
@@ -87,7 +91,7 @@ waiting()
 cli_of()
 {
 	name=$(docker inspect --format '{{.Name}}' "$1")
-	pgrep -P "$host" -f "${name#/}"
+	pgrep -P "$host" -f -- "--name=${name#/}"
 }
 
 no_containers()
@@ -176,6 +180,111 @@ docker ps -q --filter "label=hookbox.sandbox=$id" | xargs docker pause >/dev/nul
 kill_host
 is "$(containers | wc -l)" 4 "a killed host leaves what is frozen"
 run exec -c "$dir/two.ini" --sandbox "$id" -- echo next </dev/null
+is "$status/$out" 0/next "the next host's call works"
+no_containers "the killed host"
+
+# ---- One network for all ----
+
+# refuse_shared SETTING PATTERN: it does not go together with network_keeper.
+refuse_shared()
+{
+	{
+		cat "$dir/network.ini"
+		echo "$1"
+	} >"$dir/refused.ini"
+	run exec -c "$dir/refused.ini" --sandbox "$id" -- true </dev/null
+	like "$status/$err" "125/*$dir/refused.ini:1: *sandbox $id* network_keeper: docker_run: $2" \
+		"no shared network with $1"
+}
+refuse_shared "extra_args = --hostname=x" 'extra_args: "--hostname=x" is for a container with *; remove it*'
+refuse_shared "extra_args = --publish=80:80" 'extra_args: "--publish=80:80" is for *'
+refuse_shared "network = host" "network = host is no network of the containers' own*"
+refuse_shared "read_only = no" "read_only = no would let a call write *"
+
+# The containers that keep a network for others: those that have one of their own.
+keepers()
+{
+	containers | xargs -r docker inspect --format '{{.HostConfig.NetworkMode}} {{.Id}}' 2>/dev/null |
+		sed -n 's/^none //p'
+}
+
+another_keeper()
+{
+	[ -n "$(keepers)" ] && [ "$(keepers)" != "$1" ]
+}
+
+# replaced KEEPER: another one has come for it, and all is well.
+replaced()
+{
+	wait_for "another keeper" another_keeper "$1"
+	ask full
+	is "$(keepers | wc -l)/$(containers | wc -l)" 1/3 "one that is $2 is replaced"
+}
+
+begin_host "$dir/network.ini"
+ask "call echo cold"
+ask full
+is "$answer/$(containers | wc -l)/$(keepers | wc -l)" full/3/1 "a pool of two containers, and one that keeps their network"
+docker exec -d "$(keepers)" sh -c "echo common | nc -l -p 4242"
+wait_for "the listener" docker exec "$(keepers)" sh -c 'grep -q ":1092 0*:0000 0A" /proc/net/tcp*'
+ask 'call nc 127.0.0.1 4242'
+is "$answer" "exited 0 proven: common" "they share a loopback"
+ask full
+ask 'call echo $(ls /sys/class/net) $(ip route) $(nc -w 1 192.0.2.1 80 2>&1)'
+like "$answer" "exited 0 proven: lo nc: *nreachable*" "... and have no other network, as said"
+ask full
+ask 'call for f in hosts hostname resolv.conf; do echo x >>/etc/$f && exit 4; done 2>/dev/null; exit 3'
+is "$answer" "exited 3 proven: " "... and cannot write what belongs to the network"
+ask stats
+like "$answer" "hits=3 misses=1 deaths=0 failures=0*" "all of these were hits"
+
+# Another host, of the same sandbox.
+mkfifo "$dir/to2" "$dir/from2"
+"$top_builddir/tests/fixtures/pool_host" "$dir/network.ini" "$id" <"$dir/to2" >"$dir/from2" 3>&- 4<&- &
+other=$!
+exec 5>"$dir/to2" 6<"$dir/from2"
+echo "call true" >&5
+read -r answer <&6
+echo full >&5
+read -r answer <&6
+is "$answer/$(keepers | wc -l)" full/2 "two hosts have a network each"
+exec 5>&- 6<&-
+wait "$other"
+ask full
+is "$(keepers | wc -l)/$(containers | wc -l)" 1/3 "... and each takes its own away"
+
+keeper=$(keepers)
+docker kill "$keeper" >/dev/null
+for i in 1 2 3 4; do
+	ask "call echo $i"
+	is "$answer" "exited 0 proven: $i" "the keeper is killed: call $i"
+done
+replaced "$keeper" "killed"
+keeper=$(keepers)
+kill -s KILL "$(cli_of "$keeper")"
+replaced "$keeper" "without its CLI"
+ask "call echo well"
+is "$answer" "exited 0 proven: well" "the next call works"
+said="hookbox: [sandbox $id] the network keeper of the pool ended, and with it what network the boxes there had; \
+they are replaced"
+end_host "a pool with one network" "$said
+$said"
+no_containers "the pool and its keeper"
+nothing_left "the host"
+
+begin_host "$dir/network.ini"
+ask "call true"
+ask full
+kill_host
+wait_for "the end of the containers" sh -c "[ -z \"\$(docker ps -aq --filter label=hookbox.sandbox=$id)\" ]"
+no_containers "a killed host and its keeper"
+begin_host "$dir/network.ini"
+ask "call true"
+ask full
+docker ps -q --filter "label=hookbox.sandbox=$id" | xargs docker pause >/dev/null
+kill_host
+is "$(containers | wc -l)" 3 "a killed host leaves what is frozen"
+run exec -c "$dir/network.ini" --sandbox "$id" -- echo next </dev/null
 is "$status/$out" 0/next "the next host's call works"
 no_containers "the killed host"
 

@@ -231,6 +231,8 @@ static const struct mistake sandbox_mistakes[] = {
 	{SANDBOX "pool_max_age = 999\n",
 	 "config:3: [sandbox s] pool_max_age: a box needs longer than that to be made; write 1s or "
 	 "more, or 0 for no limit"},
+	{SANDBOX "network_keeper = maybe\n",
+	 "config:3: [sandbox s] network_keeper: \"maybe\" is neither yes nor no"},
 	{SANDBOX "stdout_limit = 8MB\n",
 	 "config:3: [sandbox s] stdout_limit: \"8MB\" is no size; write a number "
 	 "of bytes, with k, m or g"},

@@ -90,6 +90,24 @@ static void test_mounts_are_quoted_and_come_before_tmpfs(void **state)
 	box_close(&box);
 }
 
+static void test_a_shared_network(void **state)
+{
+	struct sandbox_plan_request request = shell_request;
+	struct box box;
+
+	request.network_of = "o-0";
+	OPEN(&box, "docker_run", "image=i", "network=bridge", "memory=0", "pids_limit=0",
+	     "tmpfs=none", "extra_args=--shm-size=1m", "docker_path=podman");
+	assert_plan(&box, &request,
+		    "podman\nrun\n--rm\n--interactive\n--name=hookbox-o-1\n"
+		    "--label=hookbox.owner=o\n--label=hookbox.call=o-1\n"
+		    "--log-driver=none\n--stop-timeout=0\n--pull=never\n--init\n"
+		    "--network=container:hookbox-o-0\n--cap-drop=ALL\n"
+		    "--security-opt=no-new-privileges\n--read-only\n--entrypoint=\n"
+		    "--shm-size=1m\n--\ni\nsh\n-c\nscript\nhookbox\n");
+	box_close(&box);
+}
+
 static void test_exec(void **state)
 {
 	struct sandbox_plan_request request = shell_request;
@@ -183,6 +201,42 @@ static void test_what_the_cli_would_take_or_damage_is_refused(void **state)
 	box_close(&box);
 }
 
+/* Settings that are well until a network is to be shared. */
+static void test_what_no_shared_network_can_have_is_refused(void **state)
+{
+	static const struct {
+		const char *setting;
+		const char *part;
+	} cases[] = {
+		{"network=host", "network = host is no network of the containers' own"},
+		{"network=container:x", "network = container:x is no network"},
+		{"network=ns:/run/netns/x", "network = ns:/run/netns/x is no network"},
+		{"read_only=no", "read_only = no would let a call write"},
+		{"extra_args=--hostname=x", "\"--hostname=x\" is for a container with a network"},
+		{"extra_args=--publish=80:80", "\"--publish=80:80\" is for a container"},
+		{"extra_args=--dns=192.0.2.1", "\"--dns=192.0.2.1\" is for a container"},
+		{"extra_args=--add-host=a:192.0.2.1", "\"--add-host=a:192.0.2.1\" is for"},
+		{"extra_args=--network=none", "\"--network=none\" is for a container"},
+		{"extra_args=--publish-all", "\"--publish-all\" is for a container"},
+	};
+	struct sandbox_plan_request request = shell_request;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		_cleanup_plan_ struct plan plan = {0};
+		struct hookbox_error error = {0};
+		struct box box;
+
+		OPEN(&box, "docker_run", "image=i", cases[i].setting);
+		request.network_of = NULL;
+		assert_int_equal(plan_make(box.plugin, box.instance, &request, &plan, &error), 0);
+		request.network_of = "o-0";
+		assert_int_equal(plan_make(box.plugin, box.instance, &request, &plan, &error),
+				 -EINVAL);
+		assert_contains(error.message, cases[i].part);
+		box_close(&box);
+	}
+}
+
 /* ---- Settings ---- */
 
 static void test_settings_are_checked(void **state)
@@ -263,9 +317,11 @@ int main(void)
 		cmocka_unit_test(test_run_with_everything),
 		cmocka_unit_test(test_run_without_limits),
 		cmocka_unit_test(test_mounts_are_quoted_and_come_before_tmpfs),
+		cmocka_unit_test(test_a_shared_network),
 		cmocka_unit_test(test_exec),
 		cmocka_unit_test(test_environment_without_a_shell),
 		cmocka_unit_test(test_what_the_cli_would_take_or_damage_is_refused),
+		cmocka_unit_test(test_what_no_shared_network_can_have_is_refused),
 		cmocka_unit_test(test_settings_are_checked),
 		cmocka_unit_test(test_settings_of_exec_are_checked),
 	};

@@ -91,6 +91,12 @@ extern "C" {
  * call leaves behind is looked for on the host.
  */
 #define SANDBOX_HOST_PROCESS (UINT64_C(1) << 6)
+/*
+ * A plan can let its fresh box share the network of another one (sandbox_plan_request.network_of).
+ * The user asks for it with network_keeper = yes: the other one, the keeper, is then planned like a
+ * box of the pool, whose one call never comes.
+ */
+#define SANDBOX_SHARES_NETWORK (UINT64_C(1) << 7)
 
 /*
  * ---- Parameters ----
@@ -210,6 +216,12 @@ struct sandbox_plan_request {
 	struct sandbox_mount_list mounts; /* to make visible; empty unless SANDBOX_MOUNTS */
 	const char *const *labels;	/* KEY=value for what is created; NULL-terminated */
 	const char *state_dir;		/* private directory (0700) of this host, or NULL */
+	/*
+	 * The call id of the box whose network this one is to share; NULL: it has its own. Only with
+	 * SANDBOX_SHARES_NETWORK, and for one-off calls as well. The host also asks for such a plan
+	 * when it opens the sandbox, so that settings which do not go together with it are refused.
+	 */
+	const char *network_of;
 };
 
 /*
