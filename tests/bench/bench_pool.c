@@ -74,6 +74,8 @@ static const struct refill {
 } refills[] = {
 	{"pool.bwrap_run.refill", "bwrap_run, refill", REFILL_SETTINGS, BWRAP_RUN, 0},
 	{"pool.docker_run.refill", "docker_run, refill", REFILL_SETTINGS, DOCKER_RUN, 0},
+	{"pool.docker_run.keeper", "docker_run, refill, network keeper",
+	 REFILL_SETTINGS "network_keeper = yes\n", DOCKER_RUN, 1.6},
 };
 
 /* Boxes a second, from a full pool that is used up at once to a full one. */

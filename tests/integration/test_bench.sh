@@ -63,7 +63,7 @@ is "$(grep -c '^direct  .* x F .*met$\|^direct  .* x F .*NOT MET$' "$dir/out")" 
 
 if [ -n "$parts" ] && docker info >/dev/null 2>&1; then
 	is "$(asked '[id for id in ("docker_exec.one_off", "docker_exec.channel", "docker_run.pool",
-		"docker_run.pool.p99", "docker_run.miss", "pool.docker_run.refill",
+		"docker_run.pool.p99", "docker_run.miss", "pool.docker_run.refill", "pool.docker_run.keeper",
 		"load.docker_exec.channel.64.floor", "load.docker_exec.channel.64.by_hand",
 		"stream.both.docker_exec.channel.65536", "stream.small.beside.p99", "memory.docker_exec.cli",
 		"memory.stream.host", "crowd.correct") if id not in rows]')" "[]" "rows of the engine"
