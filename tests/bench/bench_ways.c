@@ -37,6 +37,7 @@ static const struct way {
 	int share;		/* one in so many of the runs */
 	enum base base;
 	double bar, p99_bar;
+	int warm;		/* calls before the first that counts; there is one at least */
 } ways[] = {
 	{"direct", "direct", DIRECT, NULL, NO_POOL, 1, TO_FLOOR, 1.15},
 	{"bwrap_run.one_off", "bwrap_run", BWRAP_RUN, NULL, NO_POOL, 5, TO_HAND},
@@ -165,7 +166,8 @@ static void time_way(const struct way *way, struct hookbox *box, const char *con
 	fail(way->title, "no call found the pool as it should");
 }
 
-/* Which one begins takes turns as well; while a pool is used it is full, and at rest. */
+/* Which one begins takes turns as well: each may feel what the one before it left. While a pool is
+ * used it is full, and at rest. */
 static void run_way(const struct way *way, struct measured *to, size_t n)
 {
 	const char *const argv[] = {backend_hook(way->backend), NULL};
@@ -174,6 +176,8 @@ static void run_way(const struct way *way, struct measured *to, size_t n)
 	struct echo echo;
 
 	time_exec(box, argv);
+	for (int i = 1; i < way->warm; i++)
+		time_exec(box, argv);
 	if (!pool_fits(box, way->pool)) {
 		to->problem = "boxes are not reached over a socket here";
 		hookbox_close(box);
@@ -187,14 +191,13 @@ static void run_way(const struct way *way, struct measured *to, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		if (way->base == TO_TRIPS && i % FLOOR_THERE_EACH == 0)
 			time_floor_there(way->backend, &to->floor_there);
-		pool_prepare(box, way->pool == NO_POOL ? NO_POOL : POOL_HIT);
-		if (i % 2)
-			samples_add(&to->floor, time_floor(floor_argv));
-		time_base(way, argv, &echo, &to->base);
-		time_way(way, box, argv, &to->ours);
-		pool_prepare(box, way->pool == NO_POOL ? NO_POOL : POOL_HIT);
 		if (i % 2 == 0)
-			samples_add(&to->floor, time_floor(floor_argv));
+			time_way(way, box, argv, &to->ours);
+		pool_prepare(box, way->pool == NO_POOL ? NO_POOL : POOL_HIT);
+		samples_add(&to->floor, time_floor(floor_argv));
+		time_base(way, argv, &echo, &to->base);
+		if (i % 2)
+			time_way(way, box, argv, &to->ours);
 	}
 	if (way->base == TO_TRIPS)
 		echo_close(&echo);
