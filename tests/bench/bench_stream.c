@@ -191,7 +191,7 @@ static void time_beside(struct samples *samples)
 static void measure_beside(void)
 {
 	struct samples alone = {0}, beside = {0};
-	size_t turns = bench_share(CALLS_PER_TURN, 5);
+	size_t turns = bench_share(CALLS_PER_TURN, 2);
 
 	for (size_t i = 0; i < turns; i++) {
 		report_progress("a small call beside a large one", (int)i + 1, (int)turns);
