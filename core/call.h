@@ -68,8 +68,8 @@ struct call {
 	char id[LEDGER_CALL_ID_SIZE];
 	char *box_id;
 	bool box_is_new;		/* found or started for this very call */
-	char network_of[LEDGER_CALL_ID_SIZE]; /* the box whose network its fresh one shares; "": none */
-	bool anew;			/* it runs once more, and may not run again */
+	char network_of[LEDGER_CALL_ID_SIZE]; /* whose network its fresh box shares; "": none */
+	bool anew;			/* this is the second time: nothing is to be in its way */
 	struct strv env;
 	struct strv labels;
 	const char *cwd;

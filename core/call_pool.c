@@ -46,7 +46,7 @@ bool call_run_pool(struct call *call)
 			return true;
 		free(take_pointer(call->result->message));
 	}
-	/* Its own box is sooner made with the pool's network, which may go: then it runs anew. */
+	/* Its own box is sooner made with the pool's network. Should that go, it runs anew. */
 	if (pool && call->scripted && !call->asked.use_stdin_fd && !call->anew)
 		pool_get_network(pool, call->network_of);
 	return false;

@@ -46,8 +46,8 @@ static int check(struct sandbox *sandbox, const struct config_sandbox *config,
 		return 0;
 	if (!(plugin->flags & SANDBOX_SHARES_NETWORK))
 		return error_set(error, -EINVAL,
-				 "%s: [sandbox %s] network_keeper: %s has no boxes that could share "
-				 "a network; remove the key",
+				 "%s: [sandbox %s] network_keeper: %s has no boxes that could "
+				 "share a network; remove the key",
 				 config->where, config->name, plugin->name);
 	code = pool_box_check_network(sandbox, error);
 	if (code)
@@ -100,8 +100,8 @@ int pool_open(struct sandbox *sandbox, const struct config_sandbox *config, stru
 
 	if (!config->pool && config->network_keeper)
 		return error_set(error, -EINVAL,
-				 "%s: [sandbox %s] network_keeper: only the boxes of a pool share a "
-				 "network; set pool, or remove the key",
+				 "%s: [sandbox %s] network_keeper: only the boxes of a pool share "
+				 "a network; set pool, or remove the key",
 				 config->where, config->name);
 	if (!config->pool)
 		return 0;

@@ -45,10 +45,10 @@ struct pool_stats {
 	uint64_t hits;
 	uint64_t misses;		/* calls that started cold */
 	uint64_t refills;		/* boxes that became ready */
-	uint64_t keepers;		/* network keepers that did */
 	uint64_t sockets;		/* of these, spoken to over one */
 	uint64_t failures;		/* that did not */
 	uint64_t deaths;		/* that ended while they waited */
+	uint64_t keepers;		/* network keepers that became ready */
 	size_t waiting;
 	size_t creating;
 	size_t ending;

@@ -87,6 +87,10 @@ void docker_classify(const struct docker_place *place, const struct sandbox_proc
 int docker_remove(const struct docker_cli *cli, const char *container, int64_t timeout_ms,
 		  char error[SANDBOX_ERROR_SIZE]);
 
+/* Lists the containers with a label hookbox.owner, in all states. */
+int docker_list(const struct docker_cli *cli, int64_t timeout_ms,
+		const struct sandbox_box_list_sink *sink, char error[SANDBOX_ERROR_SIZE]);
+
 struct docker_probe {
 	const struct docker_cli *cli;
 	const struct docker_place *place;

@@ -131,6 +131,8 @@ static const struct meaning {
 	uint32_t end;
 	int error_number;
 } meanings[] = {
+	/* The engine's runtime met this end, and not the CLI: there is no container. */
+	{"final child's", LOST_ADVICE},
 	{"error waiting for container", LOST_ADVICE, SANDBOX_END_LOST},
 	{": EOF", LOST_ADVICE, SANDBOX_END_LOST},
 	{"unexpected EOF", LOST_ADVICE, SANDBOX_END_LOST},

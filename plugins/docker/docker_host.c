@@ -8,8 +8,6 @@
 
 #include "docker.h"
 
-/* ---- Commands ---- */
-
 /* ---- Removing a container ---- */
 
 enum removal { GONE, GOING, STAYS };
@@ -52,6 +50,77 @@ int docker_remove(const struct docker_cli *cli, const char *container, int64_t t
 		nanosleep(&pause, NULL);
 	backend_command_free(&command);
 	return removal == GONE ? 0 : -EIO;
+}
+
+/* ---- Listing containers ---- */
+
+/*
+ * Each line is "ID LABELS": docker prints "KEY=VALUE,KEY=VALUE", podman "map[KEY:VALUE KEY:VALUE]",
+ * and no way to ask for one label is common to both.
+ */
+static void report_boxes(char *lines, const struct sandbox_box_list_sink *sink)
+{
+	static const char key[] = "hookbox.owner";
+	char *rest = NULL;
+
+	for (char *line = strtok_r(lines, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+		char *owner = strstr(line, key);
+
+		line[strcspn(line, " ")] = '\0';
+		if (!owner)
+			continue;
+		owner += strlen(key);
+		owner += *owner == '=' || *owner == ':';
+		owner[strcspn(owner, ",] ")] = '\0';
+		sink->box(sink, line, owner);
+	}
+}
+
+static int take_list(const struct sandbox_command_result *result,
+		     const struct sandbox_box_list_sink *sink, char error[SANDBOX_ERROR_SIZE])
+{
+	char *lines;
+
+	if (result->timed_out || result->signaled || result->status) {
+		snprintf(error, SANDBOX_ERROR_SIZE, "the engine does not list its containers: %.*s",
+			 (int)strcspn(result->err, "\r\n"),
+			 result->timed_out ? "it did not answer in time" : result->err);
+		return -EIO;
+	}
+	lines = strdup(result->out);
+	if (!lines) {
+		snprintf(error, SANDBOX_ERROR_SIZE, "out of memory");
+		return -ENOMEM;
+	}
+	report_boxes(lines, sink);
+	free(lines);
+	return 0;
+}
+
+int docker_list(const struct docker_cli *cli, int64_t timeout_ms,
+		const struct sandbox_box_list_sink *sink, char error[SANDBOX_ERROR_SIZE])
+{
+	struct sandbox_command_result result;
+	struct backend_command command;
+	struct backend_args args;
+	int code;
+
+	backend_command_init(&command);
+	args = docker_args_begin(cli, &command.sink);
+	backend_arg(&args, "ps");
+	backend_arg(&args, "--all");
+	backend_arg(&args, "--no-trunc");
+	backend_arg(&args, "--filter=label=hookbox.owner");
+	backend_arg(&args, "--format={{.ID}} {{.Labels}}");
+	code = backend_args_end(&args, error);
+	if (!code)
+		code = backend_command_run(cli->table, &command, timeout_ms, &result, error);
+	if (!code) {
+		code = take_list(&result, sink, error);
+		cli->table->run_done(cli->table, &result);
+	}
+	backend_command_free(&command);
+	return code;
 }
 
 /* ---- Probing ---- */

@@ -206,30 +206,37 @@ static int docker_run_open(void *instance, const struct sandbox_host *host,
 
 /* What the engine refuses, or takes no notice of, in a container that shares another's network. */
 static const char *const own_network_options[] = {
-	"add-host", "dns", "dns-opt", "dns-option", "dns-search", "domainname", "expose", "hostname",
-	"ip", "ip6", "link", "link-local-ip", "mac-address", "net", "net-alias", "network",
-	"network-alias", "publish", "publish-all", NULL,
+	"add-host", "dns", "dns-opt", "dns-option", "dns-search", "domainname", "expose",
+	"hostname", "ip", "ip6", "link", "link-local-ip", "mac-address", "net", "net-alias",
+	"network", "network-alias", "publish", "publish-all", NULL,
 };
 
 /* Can containers with these settings share one's network, and no more than that? */
 static int check_shared_network(const struct docker_run *run, char error[SANDBOX_ERROR_SIZE])
 {
+	static const char *const read_only[] = {"read-only", NULL};
+	bool writable = !run->read_only;
+
 	if (!strcmp(run->network, "host") || strchr(run->network, ':'))
 		return backend_refuse(error,
 				      "network = %s is no network of the containers' own, which "
 				      "one of them could keep for the others; set another",
 				      run->network);
-	/* The engine shows one /etc/hosts and /etc/resolv.conf in all of them. */
-	if (!run->read_only)
-		return backend_refuse(error,
-				      "read_only = no would let a call write what later ones read "
-				      "in /etc/hosts, which belongs to the network; set it to yes");
-	for (size_t i = 0; i < run->extra_args.n; i++)
+	for (size_t i = 0; i < run->extra_args.n; i++) {
 		if (backend_option_is(run->extra_args.v[i], own_network_options))
 			return backend_refuse(error,
-					      "extra_args: \"%s\" is for a container with a network "
-					      "of its own; remove it",
+					      "extra_args: \"%s\" is for a container with a "
+					      "network of its own; remove it",
 					      run->extra_args.v[i]);
+		writable |= backend_option_is(run->extra_args.v[i], read_only);
+	}
+	/* The engine shows one /etc/hosts and /etc/resolv.conf in all of them. */
+	if (writable)
+		return backend_refuse(error,
+				      "a root that is not read-only would let a call write what "
+				      "later ones read in /etc/hosts, which belongs to the "
+				      "network; set read_only = yes, and no --read-only in "
+				      "extra_args");
 	return 0;
 }
 
@@ -415,75 +422,12 @@ static int docker_run_plan_end(const void *instance, const struct sandbox_end_re
 
 /* ---- sandbox.box/1 ---- */
 
-/*
- * Each line is "ID LABELS": docker prints "KEY=VALUE,KEY=VALUE", podman "map[KEY:VALUE KEY:VALUE]",
- * and no way to ask for one label is common to both.
- */
-static void report_boxes(char *lines, const struct sandbox_box_list_sink *sink)
-{
-	static const char key[] = "hookbox.owner";
-	char *rest = NULL;
-
-	for (char *line = strtok_r(lines, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
-		char *owner = strstr(line, key);
-
-		line[strcspn(line, " ")] = '\0';
-		if (!owner)
-			continue;
-		owner += strlen(key);
-		owner += *owner == '=' || *owner == ':';
-		owner[strcspn(owner, ",] ")] = '\0';
-		sink->box(sink, line, owner);
-	}
-}
-
-static int take_list(const struct docker_run *run, const struct sandbox_command_result *result,
-		     const struct sandbox_box_list_sink *sink, char error[SANDBOX_ERROR_SIZE])
-{
-	char *lines;
-
-	if (result->timed_out || result->signaled || result->status) {
-		snprintf(error, SANDBOX_ERROR_SIZE, "the engine does not list its containers: %.*s",
-			 (int)strcspn(result->err, "\r\n"),
-			 result->timed_out ? "it did not answer in time" : result->err);
-		return -EIO;
-	}
-	lines = strdup(result->out);
-	if (!lines) {
-		snprintf(error, SANDBOX_ERROR_SIZE, "out of memory");
-		return -ENOMEM;
-	}
-	report_boxes(lines, sink);
-	free(lines);
-	return 0;
-}
-
 static int docker_run_list(void *instance, const struct sandbox_box_request *request,
 			   const struct sandbox_box_list_sink *sink, char error[SANDBOX_ERROR_SIZE])
 {
 	const struct docker_run *run = instance;
-	struct sandbox_command_result result;
-	struct backend_command command;
-	struct backend_args args;
-	int code;
 
-	backend_command_init(&command);
-	args = docker_args_begin(&run->cli, &command.sink);
-	backend_arg(&args, "ps");
-	backend_arg(&args, "--all");
-	backend_arg(&args, "--no-trunc");
-	backend_arg(&args, "--filter=label=hookbox.owner");
-	backend_arg(&args, "--format={{.ID}} {{.Labels}}");
-	code = backend_args_end(&args, error);
-	if (!code)
-		code = backend_command_run(run->cli.table, &command, request->timeout_ms, &result,
-					   error);
-	if (!code) {
-		code = take_list(run, &result, sink, error);
-		run->cli.table->run_done(run->cli.table, &result);
-	}
-	backend_command_free(&command);
-	return code;
+	return docker_list(&run->cli, request->timeout_ms, sink, error);
 }
 
 static int docker_run_stop(void *instance, const struct sandbox_box_request *request,

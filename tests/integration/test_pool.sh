@@ -199,13 +199,13 @@ refuse_shared()
 refuse_shared "extra_args = --hostname=x" 'extra_args: "--hostname=x" is for a container with *; remove it*'
 refuse_shared "extra_args = --publish=80:80" 'extra_args: "--publish=80:80" is for *'
 refuse_shared "network = host" "network = host is no network of the containers' own*"
-refuse_shared "read_only = no" "read_only = no would let a call write *"
+refuse_shared "read_only = no" "a root that is not read-only would let a call write *"
 
 # The containers that keep a network for others: those that have one of their own.
 keepers()
 {
 	containers | xargs -r docker inspect --format '{{.HostConfig.NetworkMode}} {{.Id}}' 2>/dev/null |
-		sed -n 's/^none //p'
+		sed -n '/^container:/!s/^[^ ]* //p'
 }
 
 another_keeper()
@@ -271,6 +271,34 @@ end_host "a pool with one network" "$said
 $said"
 no_containers "the pool and its keeper"
 nothing_left "the host"
+
+# Where the network leads somewhere, it ends with the keeper.
+if [ "$(docker network inspect --format '{{len .IPAM.Config}}' bridge 2>/dev/null)" ]; then
+	{
+		cat "$dir/network.ini"
+		echo "network = bridge"
+	} >"$dir/bridge.ini"
+	address="call ip -o -4 addr show eth0 | awk '{ print \$4 }'"
+	begin_host "$dir/bridge.ini"
+	ask "call true"
+	ask full
+	ask "$address"
+	first=$answer
+	like "$first" "exited 0 proven: *.*.*.*/*" "a shared network that leads somewhere"
+	ask full
+	ask "$address"
+	is "$answer" "$first" "... has one address"
+	ask full
+	keeper=$(keepers)
+	docker kill "$keeper" >/dev/null
+	replaced "$keeper" "killed, with its network,"
+	ask "$address"
+	like "$answer" "exited 0 proven: *.*.*.*/*" "... which leads somewhere as well"
+	end_host "a pool with one bridged network" "$said"
+	no_containers "the pool and its keeper"
+else
+	skip "a shared network that leads somewhere" "the engine has no bridge"
+fi
 
 begin_host "$dir/network.ini"
 ask "call true"

@@ -119,6 +119,8 @@ static const struct end_case {
 	{RUN, 125, "",
 	 "docker: Error response from daemon: Conflict. The container name \"/hookbox-1\" is "
 	 "already in use" HELP, SANDBOX_END_NOT_STARTED, 0, "remove that container"},
+	{RUN, 125, "", CREATE_FAILED "can't get final child's PID from pipe: EOF: unknown" HELP,
+	 SANDBOX_END_NOT_STARTED, 0, "from pipe: EOF; look into the engine's log"},
 	{RUN, 125, "", "docker: Error response from daemon: a new kind of trouble" HELP,
 	 SANDBOX_END_NOT_STARTED, 0, "a new kind of trouble; correct the sandbox's settings"},
 	{RUN, 125, "", "Something never seen\n", SANDBOX_END_NOT_STARTED, 0,
