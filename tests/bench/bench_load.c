@@ -1,48 +1,46 @@
 /* SPDX-License-Identifier: MIT */
-#include <errno.h>
+/* Calls a second, of N threads that call all the time. */
 #include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "bench.h"
 
-#define ROUNDS 5
-#define STREAM_SIZE (64u << 20)
+#define IN_FLIGHT_MOST 256
 
-/* ---- Many calls at once ---- */
+enum way_of_load { THE_FLOOR, THROUGH_HOST, BY_HAND };
 
-struct crowd {
-	struct hookbox *box;		/* NULL: the floor */
-	int calls;			/* of each thread */
+static const struct load {
+	const char *id, *title;
+	enum way_of_load way;
+	enum backend backend;
+	int only_at;		/* in flight; 0: at all levels */
+} loads[] = {
+	{"floor", "the floor", THE_FLOOR, DIRECT, 0},
+	{"direct", "direct", THROUGH_HOST, DIRECT, 0},
+	{"docker_exec.channel", "docker_exec, channel", THROUGH_HOST, DOCKER_EXEC, 0},
+	{"docker_exec.by_hand", "docker exec by hand", BY_HAND, DOCKER_EXEC, 64},
 };
 
-static void one_floor(void)
-{
-	const char *const argv[] = {options.hook, NULL};
-	struct floor_output *output = malloc(sizeof(*output));
-	int code = output ? floor_call(argv, environment, input, sizeof(input), output) : -ENOMEM;
+static const int levels[] = {1, 4, 16, 64, 256};
 
-	if (code || output->status || output->size < 1024)
-		fail(options.hook, code ? strerror(-code) : "it does not answer as the hook should");
-	free(output);
-}
+/* What is to be compared, beside each line to the floor. */
+static const struct {
+	const char *id, *ours, *base;
+	int in_flight;
+	double bar;
+} bars[] = {
+	{"load.docker_exec.channel.64.floor", "docker_exec.channel", "floor", 64, 0.8},
+	{"load.docker_exec.channel.64.by_hand", "docker_exec.channel", "docker_exec.by_hand", 64,
+	 100},
+};
 
-static void one_exec(struct hookbox *box)
-{
-	static const char *const argv[] = {"/hook", NULL};
-	const struct hookbox_call call = {
-		.size = sizeof(call), .argv = argv, .stdin_data = input, .stdin_size = sizeof(input),
-	};
-	struct hookbox_result *result;
-	struct hookbox_error error;
+static double rates[N_ELEMENTS(loads)][N_ELEMENTS(levels)];
 
-	if (hookbox_exec(box, "bench", &call, &result, &error))
-		fail("bench", error.message);
-	if (result->end != HOOKBOX_EXITED || result->status || result->out_size < 1024)
-		fail("bench", result->message);
-	hookbox_result_free(result);
-}
+struct crowd {
+	struct hookbox *box;		/* NULL: no host */
+	const char *const *argv;
+	int calls;			/* of each thread */
+};
 
 static void *be_one(void *data)
 {
@@ -50,105 +48,130 @@ static void *be_one(void *data)
 
 	for (int i = 0; i < crowd->calls; i++) {
 		if (crowd->box)
-			one_exec(crowd->box);
+			time_exec(crowd->box, crowd->argv);
 		else
-			one_floor();
+			time_floor(crowd->argv);
 	}
 	return NULL;
 }
 
-/* Microseconds for each call, of `n` threads that call all the time. */
-static double time_crowd(struct hookbox *box, int n, int calls)
+static double rate_of_crowd(const struct crowd *crowd, int n)
 {
-	struct crowd crowd = {box, calls};
-	pthread_t threads[256];
+	pthread_t threads[IN_FLIGHT_MOST];
 	int64_t begun = floor_now_us();
 
 	for (int i = 0; i < n; i++)
-		if (pthread_create(&threads[i], NULL, be_one, &crowd))
+		if (pthread_create(&threads[i], NULL, be_one, (void *)crowd))
 			fail("a thread", "none can be made");
 	for (int i = 0; i < n; i++)
 		pthread_join(threads[i], NULL);
-	return (double)(floor_now_us() - begun) / (n * calls);
+	return 1e6 * n * crowd->calls / (double)(floor_now_us() - begun);
 }
 
-struct hookbox *open_channel(void)
+static double rate_of_load(const struct load *load, struct hookbox *box, int n)
 {
-	char config[512];
-	struct hookbox *box;
+	const char *const argv[] = {backend_hook(load->backend), NULL};
+	struct crowd crowd = {
+		.box = box,
+		.argv = load->way == BY_HAND ? backend_by_hand(load->backend, argv) : argv,
+		.calls = load->way == BY_HAND ? 1 : (int)bench_share(n, 4),
+	};
 
-	snprintf(config, sizeof(config),
-		 "[sandbox bench]\nmode = docker_exec\ncontainer = %s\ndocker_path = %s\n",
-		 options.container, options.docker);
-	box = open_box(config);
-	one_exec(box);
-	return box;
+	return rate_of_crowd(&crowd, n);
+}
+
+static bool is_left_out(const struct load *load, int in_flight)
+{
+	return backend_problem(load->backend) || (load->only_at && load->only_at != in_flight);
+}
+
+static void measure_level(size_t level, struct hookbox *const boxes[N_ELEMENTS(loads)])
+{
+	struct samples samples[N_ELEMENTS(loads)] = {0};
+	int n = levels[level];
+
+	for (int round = 0; round < bench_rounds(); round++) {
+		report_progress("calls in flight", n, levels[N_ELEMENTS(levels) - 1]);
+		for (size_t i = 0; i < N_ELEMENTS(loads); i++)
+			if (!is_left_out(&loads[i], n))
+				samples_add(&samples[i], rate_of_load(&loads[i], boxes[i], n));
+	}
+	for (size_t i = 0; i < N_ELEMENTS(loads); i++) {
+		char id[64], title[64];
+
+		if (is_left_out(&loads[i], n))
+			continue;
+		rates[i][level] = samples_quantile(&samples[i], 0.5);
+		snprintf(id, sizeof(id), "load.%s.%d", loads[i].id, n);
+		snprintf(title, sizeof(title), "%s, %d in flight", loads[i].title, n);
+		report_row(&(struct row){
+			.id = id,
+			.title = title,
+			.unit = "calls/s",
+			.value = rates[i][level],
+			.n = samples[i].n,
+			.base = i ? "the floor" : NULL,
+			.base_value = rates[0][level],
+			.line = loads[i].title,
+			.x = n,
+		});
+		samples_free(&samples[i]);
+	}
+}
+
+static size_t find_load(const char *id)
+{
+	size_t i = 0;
+
+	while (strcmp(loads[i].id, id))
+		i++;
+	return i;
+}
+
+static void report_bars(void)
+{
+	for (size_t i = 0; i < N_ELEMENTS(bars); i++) {
+		size_t ours = find_load(bars[i].ours), base = find_load(bars[i].base), level = 0;
+		char title[64];
+
+		while (levels[level] != bars[i].in_flight)
+			level++;
+		if (!rates[ours][level] || !rates[base][level])
+			continue;
+		snprintf(title, sizeof(title), "%s, at %d", loads[ours].title, bars[i].in_flight);
+		report_row(&(struct row){
+			.id = bars[i].id,
+			.title = title,
+			.unit = "calls/s",
+			.value = rates[ours][level],
+			.n = (size_t)bench_rounds(),
+			.base = loads[base].title,
+			.base_value = rates[base][level],
+			.bar = bars[i].bar,
+			.at_least = true,
+		});
+	}
 }
 
 void measure_load(void)
 {
-	static const int levels[] = {1, 4, 16, 64, 256};
-	struct hookbox *box = open_channel();
+	struct hookbox *boxes[N_ELEMENTS(loads)] = {0};
 
-	for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
-		int n = levels[i], calls = options.runs / n > 4 ? options.runs / n : 4;
-		double base[ROUNDS], ours[ROUNDS];
-		char name[64];
+	for (size_t i = 0; i < N_ELEMENTS(loads); i++) {
+		const char *problem = backend_problem(loads[i].backend);
+		const char *const argv[] = {backend_hook(loads[i].backend), NULL};
 
-		for (int round = 0; round < ROUNDS; round++) {
-			base[round] = time_crowd(NULL, n, calls);
-			ours[round] = time_crowd(box, n, calls);
+		if (problem) {
+			report_skip(loads[i].id, problem);
+		} else if (loads[i].way == THROUGH_HOST) {
+			boxes[i] = backend_open(loads[i].backend, NULL);
+			time_exec(boxes[i], argv);
 		}
-		snprintf(name, sizeof(name), "%d at once", n);
-		/* 0.8 of the floor's calls a second is 1.25 of its time for each. */
-		print_result(name, floor_median(ours, ROUNDS), "floor",
-			     floor_median(base, ROUNDS), n == 64 ? 1.25 : 2.5);
 	}
-	hookbox_close(box);
-}
-
-/* ---- Large streams ---- */
-
-static double time_stream(struct hookbox *box, const char *const *argv, const char *bytes)
-{
-	const struct hookbox_call call = {
-		.size = sizeof(call), .argv = argv, .stdin_data = bytes, .stdin_size = STREAM_SIZE,
-		.stdout_limit = 2 * STREAM_SIZE,
-	};
-	struct hookbox_result *result;
-	struct hookbox_error error;
-	int64_t begun = floor_now_us();
-	double us;
-
-	if (hookbox_exec(box, "bench", &call, &result, &error))
-		fail("bench", error.message);
-	us = (double)(floor_now_us() - begun);
-	if (result->out_size != STREAM_SIZE || memcmp(result->out, bytes, STREAM_SIZE))
-		fail("the stream", "it did not come back as it went");
-	hookbox_result_free(result);
-	return us;
-}
-
-void measure_stream(void)
-{
-	static const char *const argv[] = {"cat", NULL};
-	const char *const by_hand[] = {
-		options.docker, "exec", "--interactive", "--", options.container, "cat", NULL};
-	struct hookbox *box = open_channel();
-	struct hookbox *direct = open_box("[sandbox bench]\nmode = direct\n");
-	char *bytes = malloc(STREAM_SIZE);
-	double base[ROUNDS], ours[ROUNDS];
-
-	if (!bytes)
-		fail("the stream", strerror(ENOMEM));
-	memset(bytes, 'x', STREAM_SIZE);
-	for (int round = 0; round < ROUNDS; round++) {
-		base[round] = time_stream(direct, by_hand, bytes);
-		ours[round] = time_stream(box, argv, bytes);
-	}
-	print_result("64 MB, channel", floor_median(ours, ROUNDS), "docker exec by hand",
-		     floor_median(base, ROUNDS), 2);
-	free(bytes);
-	hookbox_close(direct);
-	hookbox_close(box);
+	for (size_t level = 0; level < N_ELEMENTS(levels); level++)
+		measure_level(level, boxes);
+	report_bars();
+	for (size_t i = 0; i < N_ELEMENTS(loads); i++)
+		if (boxes[i])
+			hookbox_close(boxes[i]);
 }

@@ -1,136 +1,151 @@
 /* SPDX-License-Identifier: MIT */
-/* Calls that find a fresh box ready, over the CLI's streams and over a socket. */
-#include <stdio.h>
-
+/* Pools: how a call finds them, and how fast they fill. */
 #include "bench.h"
 #include "host.h"
 #include "pool.h"
 
-#define POOL_SIZE 4
-#define POOL_MS 60000
+#define FULL_MS 60000
 
 static struct pool *pool_of(struct hookbox *box)
 {
 	return sandbox_pool(host_sandbox(box, "bench"));
 }
 
-static void fill_pool(struct pool *pool)
-{
-	if (!pool || !pool_wait_full(pool, POOL_MS))
-		fail("the pool", "it does not become full");
-}
-
-static struct hookbox *open_pool(const char *mode, const char *socket, const char *settings)
-{
-	static const char *const argv[] = {"/hook", NULL};
-	char config[2048];
-	struct hookbox *box;
-
-	snprintf(config, sizeof(config), "[sandbox bench]\nmode = %s\npool = %d\nsocket = %s\n%s",
-		 mode, POOL_SIZE, socket, settings);
-	box = open_box(config);
-	time_exec(box, "bench", argv);
-	return box;
-}
-
-/* Hits alone: each call finds a full pool that has nothing else to do. */
-static void measure_hits(const char *mode, const char *way, struct hookbox *box, double f_bar)
-{
-	static const char *const argv[] = {"/hook", NULL};
-	const char *const base_argv[] = {options.hook, NULL};
-	struct samples samples = samples_new(options.runs / 10);
-	struct pool_stats before, after;
-	char name[64];
-
-	fill_pool(pool_of(box));
-	pool_get_stats(pool_of(box), &before);
-	for (size_t i = 0; i < samples.n; i++) {
-		fill_pool(pool_of(box));
-		samples.base[i] = time_floor(base_argv);
-		samples.ours[i] = time_exec(box, "bench", argv);
-	}
-	pool_get_stats(pool_of(box), &after);
-	if (after.hits - before.hits != samples.n)
-		fail(mode, "calls missed a full pool");
-	snprintf(name, sizeof(name), "%s, pool%s", mode, way);
-	print_result(name, floor_median(samples.ours, samples.n), "F",
-		     floor_median(samples.base, samples.n), f_bar);
-	/* The median is the middle one of the sorted samples. */
-	snprintf(name, sizeof(name), "%s, pool%s p99", mode, way);
-	print_result(name, samples.ours[(samples.n * 99 + 99) / 100 - 1], "F",
-		     floor_median(samples.base, samples.n), 10);
-	samples_free(&samples);
-}
-
-/* From an empty pool to a full one, for each box. */
-static double time_refill(struct hookbox *box)
-{
-	static const char *const argv[] = {"/hook", NULL};
-	struct pool_stats before, after;
-	int64_t begun;
-
-	fill_pool(pool_of(box));
-	pool_get_stats(pool_of(box), &before);
-	for (int i = 0; i < POOL_SIZE; i++)
-		time_exec(box, "bench", argv);
-	begun = floor_now_us();
-	fill_pool(pool_of(box));
-	pool_get_stats(pool_of(box), &after);
-	return (double)(floor_now_us() - begun) / (double)(after.refills - before.refills);
-}
-
-static void measure_refill(const char *mode, struct hookbox *box)
-{
-	struct samples samples = samples_new(options.runs / 100);
-	char name[64];
-
-	for (size_t i = 0; i < samples.n; i++)
-		samples.ours[i] = time_refill(box);
-	snprintf(name, sizeof(name), "%s, refill", mode);
-	print_result(name, floor_median(samples.ours, samples.n), NULL, 0, 0);
-	samples_free(&samples);
-}
-
-/* Is every box reached over a socket? Else something else would be measured. */
-static bool has_sockets(struct hookbox *box)
+static struct pool_stats stats_of(struct hookbox *box)
 {
 	struct pool_stats stats;
 
-	fill_pool(pool_of(box));
 	pool_get_stats(pool_of(box), &stats);
+	return stats;
+}
+
+static void fill(struct hookbox *box)
+{
+	if (!pool_of(box) || !pool_wait_full(pool_of(box), FULL_MS))
+		fail("the pool", "it does not become full");
+}
+
+/* ---- What a call finds ---- */
+
+static struct pool_stats before;
+
+bool pool_fits(struct hookbox *box, enum pool_use use)
+{
+	struct pool_stats stats;
+
+	if (use != POOL_SOCKET)
+		return true;
+	fill(box);
+	stats = stats_of(box);
 	return stats.sockets == stats.refills;
 }
 
-static void measure_pools(const char *mode, const char *settings)
+void pool_prepare(struct hookbox *box, enum pool_use use)
 {
-	struct hookbox *box = open_pool(mode, "off", settings);
-	char name[64];
+	const char *const argv[] = {"/hook", NULL};
 
-	measure_hits(mode, "", box, 4);
-	measure_refill(mode, box);
-	hookbox_close(box);
-	box = open_pool(mode, "auto", settings);
-	snprintf(name, sizeof(name), "%s, pool over a socket", mode);
-	if (has_sockets(box))
-		measure_hits(mode, " over a socket", box, 1.3);
-	else
-		print_skip(name, "boxes are not reached over one here");
-	hookbox_close(box);
+	if (use == NO_POOL)
+		return;
+	fill(box);
+	while (use == POOL_MISS && stats_of(box).waiting)
+		time_exec(box, argv);
+	before = stats_of(box);
 }
 
-void measure_docker_pools(void)
+bool pool_was_used(struct hookbox *box, enum pool_use use)
 {
-	char settings[512];
+	struct pool_stats after;
 
-	snprintf(settings, sizeof(settings), "image = %s\ndocker_path = %s\n", options.image,
-		 options.docker);
-	measure_pools("docker_run", settings);
+	if (use == NO_POOL)
+		return true;
+	after = stats_of(box);
+	return use == POOL_MISS ? after.misses > before.misses : after.hits > before.hits;
 }
 
-void measure_bwrap_pools(void)
-{
-	char settings[1024];
+/* ---- How fast it fills ---- */
 
-	snprintf(settings, sizeof(settings), "binds = %s:/hook\n", options.hook);
-	measure_pools("bwrap_run", settings);
+#define REFILL_SIZE 8
+#define REFILL_SETTINGS "pool = 8\n"
+
+static const struct refill {
+	const char *id, *title, *settings;
+	enum backend backend;
+	double bar;		/* of the rate of back-to-back runs by hand */
+} refills[] = {
+	{"pool.bwrap_run.refill", "bwrap_run, refill", REFILL_SETTINGS, BWRAP_RUN, 0},
+	{"pool.docker_run.refill", "docker_run, refill", REFILL_SETTINGS, DOCKER_RUN, 0},
+	{"pool.docker_run.keeper", "docker_run, refill, network keeper",
+	 REFILL_SETTINGS "network_keeper = yes\n", DOCKER_RUN, 1.6},
+};
+
+/* Boxes a second, from a full pool that is used up at once to a full one. */
+static double rate_of_refill(struct hookbox *box)
+{
+	const char *const argv[] = {"/hook", NULL};
+	struct pool_stats first, last;
+	int64_t begun;
+
+	fill(box);
+	first = stats_of(box);
+	begun = floor_now_us();
+	for (int i = 0; i < REFILL_SIZE; i++)
+		time_exec(box, argv);
+	fill(box);
+	last = stats_of(box);
+	return 1e6 * (double)(last.refills - first.refills) / (double)(floor_now_us() - begun);
+}
+
+static double rate_by_hand(enum backend backend)
+{
+	const char *const argv[] = {backend_hook(backend), NULL};
+	const char *const *by_hand = backend_by_hand(backend, argv);
+	int64_t begun = floor_now_us();
+
+	for (int i = 0; i < REFILL_SIZE; i++)
+		time_floor(by_hand);
+	return 1e6 * REFILL_SIZE / (double)(floor_now_us() - begun);
+}
+
+static void measure_refill(const struct refill *refill)
+{
+	const char *const argv[] = {backend_hook(refill->backend), NULL};
+	struct hookbox *box = backend_open(refill->backend, refill->settings);
+	struct samples ours = {0}, base = {0};
+	char title[64];
+
+	time_exec(box, argv);
+	for (int round = 0; round < bench_rounds(); round++) {
+		report_progress(refill->title, round + 1, bench_rounds());
+		/* Nothing of the pool's goes on meanwhile. */
+		fill(box);
+		samples_add(&base, rate_by_hand(refill->backend));
+		samples_add(&ours, rate_of_refill(box));
+	}
+	hookbox_close(box);
+	snprintf(title, sizeof(title), "%s by hand", backend_mode(refill->backend));
+	report_row(&(struct row){
+		.id = refill->id,
+		.title = refill->title,
+		.unit = "boxes/s",
+		.value = samples_quantile(&ours, 0.5),
+		.n = ours.n,
+		.base = title,
+		.base_value = samples_quantile(&base, 0.5),
+		.bar = refill->bar,
+		.at_least = true,
+	});
+	samples_free(&ours);
+	samples_free(&base);
+}
+
+void measure_pools(void)
+{
+	for (size_t i = 0; i < N_ELEMENTS(refills); i++) {
+		const char *problem = backend_problem(refills[i].backend);
+
+		if (problem)
+			report_skip(refills[i].id, problem);
+		else
+			measure_refill(&refills[i]);
+	}
 }

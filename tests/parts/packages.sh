@@ -8,7 +8,7 @@ build_packages='gcc make libc6-dev autoconf automake libtool pkg-config libjanss
 # shellcheck disable=SC2034
 fuzz_packages='clang libclang-rt-dev'
 # shellcheck disable=SC2034
-test_packages='binutils bubblewrap busybox-static catatonit mandoc musl-tools openssl podman procps python3 runc shellcheck valgrind xz-utils'
+test_packages='binutils bubblewrap busybox-static catatonit gnuplot-nox mandoc musl-tools openssl podman procps python3 runc shellcheck valgrind xz-utils'
 
 have()
 {
