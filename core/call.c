@@ -13,6 +13,7 @@
 #include "pool.h"
 #include "prologue.h"
 #include "result.h"
+#include "trunk.h"
 
 #define STDOUT_LIMIT (8ull * 1024 * 1024)
 #define STDERR_LIMIT (1ull * 1024 * 1024)
@@ -156,6 +157,8 @@ static void free_run(struct call *call)
 	free(call->box_id);
 	call->box_id = NULL;
 	call->spawn = (struct spawn_result){0};
+	call->alone |= call->trunk_unused;
+	call->trunk_unused = false;
 }
 
 static int prepare(struct call *call, struct hookbox_error *error)
@@ -374,7 +377,7 @@ static void forget_box(struct call *call)
 	struct sandbox *sandbox = call->sandbox;
 	enum hookbox_end end = call->result->end;
 
-	if (!call->box_id ||
+	if (!call->box_id || call->trunk_unused ||
 	    (end != HOOKBOX_LOST && (end != HOOKBOX_NOT_STARTED || call->result->error_number)))
 		return;
 	pthread_mutex_lock(&sandbox->lock);
@@ -388,12 +391,14 @@ static void forget_box(struct call *call)
 
 /*
  * A box of an earlier call has gone, and nothing was started there for certain: another one may be
- * there. What was read from a descriptor cannot be read again.
+ * there. What was read from a descriptor cannot be read again. Or a trunk did not take the call.
  */
 static bool may_run_anew(const struct call *call)
 {
 	const struct hookbox_result *result = call->result;
 
+	if (call->trunk_unused)
+		return true;
 	return call->box_id && !call->box_is_new && sandbox_only_finds(call->sandbox) &&
 	       call->scripted && !call->asked.use_stdin_fd && !call->spawn.killed &&
 	       result->end == HOOKBOX_NOT_STARTED && !result->error_number &&
@@ -455,6 +460,7 @@ static void run_planned(struct call *call)
 	struct sandbox_plan_request request = call_request(call, SANDBOX_PURPOSE_CALL);
 	struct hookbox_error error = {0};
 
+	request.trunk = call->trunk;
 	if (plan_make(sandbox->plugin, sandbox->instance, &request, &call->plan, &error)) {
 		call->result->end = HOOKBOX_NOT_STARTED;
 		call->result->cleanup = HOOKBOX_CLEANUP_PROVEN;
@@ -479,6 +485,16 @@ static void run_planned(struct call *call)
 	call_judge(call);
 	call_output_flush(call);
 	call_end(call);
+}
+
+static void run_one_off(struct call *call)
+{
+	struct trunk *trunk = call->sandbox->trunk;
+
+	call->trunk = trunk_enter(trunk, call);
+	run_planned(call);
+	trunk_leave(trunk, call);
+	call->trunk = NULL;
 }
 
 /* ---- The whole ---- */
@@ -530,7 +546,7 @@ static int run_in_box(struct call *call, struct hookbox_error *error)
 	if (call->sandbox->run.run)
 		call_run_extension(call);
 	else if (!call_run_pool(call) && !call_run_channel(call))
-		run_planned(call);
+		run_one_off(call);
 	forget_box(call);
 	return 0;
 }

@@ -14,6 +14,7 @@
 #include "spawn.h"
 
 struct pool;
+struct trunk;
 
 struct sandbox {
 	struct sandbox_host host;	/* the table the plugin got */
@@ -47,6 +48,7 @@ struct sandbox {
 	char *started_box_id;		/* of the one that we started, and will stop; NULL: none */
 	char *gone_box_id;		/* of one that did not answer; NULL: none */
 	struct pool *pool;		/* NULL: none is wanted; has a lock of its own */
+	struct trunk *trunk;		/* the same */
 };
 
 /* One output stream of a call. */
@@ -73,6 +75,9 @@ struct call {
 	const char *cwd;
 	bool scripted;			/* goes through the prologue: marks are expected */
 	char nonce[MARK_NONCE_SIZE];
+	const char *trunk;		/* the path of the one it goes through; NULL: its own way */
+	bool trunk_unused;		/* that did not take it: it may be run anew ... */
+	bool alone;			/* ... by itself */
 	struct plan plan;
 	struct own_lines own_lines;	/* between the CLI's stderr and marks[1] */
 	struct mark_stream marks[2];
@@ -149,7 +154,7 @@ void call_end(struct call *call);
  * Ends a fresh box that an agent was started in; `process` is how its CLI ended, `seen` whether the
  * agent had greeted. False, with a reason: something may be left, and the ledger knows.
  */
-bool ending_box(struct sandbox *sandbox, const char *call_id, const struct channel_end *process,
+bool ending_box(struct sandbox *sandbox, const char *call_id, const struct process_fate *process,
 		bool seen, char reason[SANDBOX_ERROR_SIZE]);
 /*
  * Ends what a killed host left behind in the sandbox: processes of this machine, boxes that it

@@ -128,6 +128,7 @@ static struct sandbox_verdict ask_backend(struct call *call)
 		.stdout_total = call->marks[0].total,
 		.stderr_total = call->marks[1].total,
 		.killed = call->spawn.killed,
+		.trunk = call->trunk,
 	};
 	struct sandbox_verdict verdict = {
 		.size = sizeof(verdict),
@@ -170,6 +171,8 @@ static void judge_without_marks(struct call *call)
 	if (verdict.end == SANDBOX_END_NOT_STARTED &&
 	    (call->marks[0].started || call->marks[1].started))
 		verdict.end = SANDBOX_END_LOST;
+	call->trunk_unused = call->trunk && verdict.trunk_unused &&
+			     verdict.end == SANDBOX_END_NOT_STARTED;
 	if (!call->scripted || verdict.end != SANDBOX_END_COMMAND) {
 		call_apply_verdict(call, &verdict);
 		return;

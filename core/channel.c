@@ -19,60 +19,14 @@
 #include "text.h"
 
 #define READER_SIZE (2 * FRAME_READER_MIN)
-/* How long a CLI may take to end once its stdin is closed, and then from TERM to KILL. */
+/* How long a CLI may take to end once its stdin is closed. */
 #define CLOSE_MS 2000
 #define BROKEN_MS 200
-#define KILL_MS 1000
 #define LAST_READS 32
 /* An agent that ends of itself when it hears nothing gets no call shortly before. */
 #define SILENCE_MARGIN_MS 2000
 
 /* ---- The process ---- */
-
-/* Waits until it has ended, and leaves it to be reaped. */
-static bool process_ends(const struct process *process, int timeout_ms)
-{
-	struct pollfd fd = {.fd = process->pidfd, .events = POLLIN};
-	int64_t until = clock_us() + (int64_t)timeout_ms * 1000;
-	int left;
-
-	do {
-		left = (int)((until - clock_us()) / 1000);
-		if (poll(&fd, 1, left > 0 ? left : 0) > 0)
-			return true;
-	} while (left > 0);
-	return false;
-}
-
-/* Ends it with its group, and reaps it. Its pid is ours until then. */
-static void end_process(struct process *process, int patience_ms, struct channel_end *end)
-{
-	siginfo_t info = {0};
-	bool ended, reaped;
-	int code;
-
-	cleanup_close(&process->in);
-	ended = process_ends(process, patience_ms);
-	if (!ended) {
-		kill(-process->pid, SIGTERM);
-		process_ends(process, KILL_MS);
-	}
-	if (!waitid(P_PIDFD, (id_t)process->pidfd, &info, WEXITED | WNOHANG | WNOWAIT))
-		kill(-process->pid, SIGKILL);
-	do
-		code = waitid(P_PIDFD, (id_t)process->pidfd, &info, WEXITED);
-	while (code && errno == EINTR);
-	reaped = !code;
-	if (end)
-		*end = (struct channel_end){
-			.started = true,
-			.exited = reaped && info.si_code == CLD_EXITED,
-			.status = info.si_status,
-			.killed = !ended,
-			.group_gone = reaped && process_group_ends(process->pid),
-		};
-	process_close(process);
-}
 
 void channel_describe_end(struct channel *channel, char *text, size_t size)
 {
@@ -80,7 +34,7 @@ void channel_describe_end(struct channel *channel, char *text, size_t size)
 	siginfo_t info = {0};
 
 	/* Its last words are there once it has ended. */
-	if (process_ends(&channel->process, 500))
+	if (process_wait(&channel->process, 500))
 		waitid(P_PIDFD, (id_t)channel->process.pidfd, &info, WEXITED | WNOHANG | WNOWAIT);
 	/* Somebody may go on talking for ever: no more is read than a pipe holds. */
 	for (int i = channel->socket < 0; i < 2; i++)
@@ -288,27 +242,6 @@ static int greet(struct channel *channel, const struct channel_start *start,
 	return channel->broken ? fail(CHANNEL_NO_WAY, error, channel->reason) : 0;
 }
 
-static int start_process(struct channel *channel, const struct plan *plan,
-			 struct hookbox_error *error)
-{
-	const char *path = NULL;
-	struct spawn_result result = {0};
-	struct spawn_request request = {
-		.argv = (const char *const *)plan->argv.v,
-		.env = (const char *const *)plan->env.v,
-		.cwd = plan->dir,
-		.keep_stdin = true,
-	};
-
-	for (size_t i = 0; i < plan->env.n; i++)
-		if (!strncmp(plan->env.v[i], "PATH=", 5))
-			path = plan->env.v[i] + 5;
-	request.path = path;
-	if (!process_start(&request, &channel->process, &result))
-		return 0;
-	return fail(CHANNEL_NO_WAY, error, result.message);
-}
-
 static void channel_free(struct channel *channel)
 {
 	cleanup_close(&channel->wake_fd);
@@ -349,15 +282,17 @@ int channel_open(const struct channel_start *start, struct channel **channel,
 		 struct hookbox_error *error)
 {
 	struct opening opening = {.start = start, .channel = channel_new(start)};
+	struct spawn_result result = {0};
 	struct pipe_guard guard;
-	int problem;
+	int problem = 0;
 
 	if (start->end)
-		*start->end = (struct channel_end){0};
+		*start->end = (struct process_fate){0};
 	if (!opening.channel)
 		return fail(CHANNEL_NO_WAY, error, "out of memory or descriptors");
 	pipe_guard_set(&guard);
-	problem = start_process(opening.channel, start->plan, error);
+	if (plan_start(start->plan, &opening.channel->process, &result))
+		problem = fail(CHANNEL_NO_WAY, error, result.message);
 	if (!problem) {
 		problem = wait_for_agent(&opening, error);
 		if (!problem)
@@ -365,7 +300,7 @@ int channel_open(const struct channel_start *start, struct channel **channel,
 		if (problem)
 			cleanup_close(&opening.channel->socket);
 		if (problem)
-			end_process(&opening.channel->process, 0, start->end);
+			process_end(&opening.channel->process, 0, start->end);
 	}
 	pipe_guard_release(&guard);
 	agent_file_free(&opening.file);
@@ -397,14 +332,14 @@ void channel_release(struct channel *channel)
 		channel_close(channel, CLOSE_MS, NULL);
 }
 
-void channel_close(struct channel *channel, int patience_ms, struct channel_end *end)
+void channel_close(struct channel *channel, int patience_ms, struct process_fate *end)
 {
 	struct pipe_guard guard;
 
 	pipe_guard_set(&guard);
 	/* The end of its streams tells the agent to end. */
 	cleanup_close(&channel->socket);
-	end_process(&channel->process, channel->broken ? BROKEN_MS : patience_ms, end);
+	process_end(&channel->process, channel->broken ? BROKEN_MS : patience_ms, end);
 	pipe_guard_release(&guard);
 	channel_free(channel);
 }

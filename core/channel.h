@@ -12,20 +12,12 @@
 #include "door.h"
 #include "frame.h"
 #include "plan.h"
+#include "process.h"
 #include "spawn.h"
 
 struct channel;
 
 /* ---- Opening ---- */
-
-/* How the planned process ended. */
-struct channel_end {
-	bool started;			/* there was one */
-	bool exited;			/* with `status` */
-	int status;
-	bool killed;			/* we sent it a signal */
-	bool group_gone;		/* no process of its group is left */
-};
 
 struct channel_start {
 	const struct plan *plan;	/* what becomes the agent, or lets it in */
@@ -35,7 +27,7 @@ struct channel_start {
 	int64_t silence_ms;		/* the agent ends when it hears nothing for so long; 0: never */
 	int64_t deadline_us;
 	int cancel_fd;			/* -1: none */
-	struct channel_end *end;	/* filled when there is no channel; may be NULL */
+	struct process_fate *end;	/* filled when there is no channel; may be NULL */
 };
 
 /* Why there is no channel. */
@@ -57,7 +49,7 @@ void channel_release(struct channel *channel);
  * [any, blocking] The same for the only holder: gives the process so long to end by itself, and says
  * how it did.
  */
-void channel_close(struct channel *channel, int patience_ms, struct channel_end *end);
+void channel_close(struct channel *channel, int patience_ms, struct process_fate *end);
 /* [any] Tells the agent to end, before the only holder closes the channel: many end side by side. */
 void channel_hang_up(struct channel *channel);
 /* [any] Readable when something has come that nobody reads while no call runs, such as its end. */

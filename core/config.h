@@ -75,6 +75,9 @@ struct config_hook {
 /* How many boxes a pool may hold. */
 #define CONFIG_POOL_MAX 256
 
+/* A key that may be left out. */
+enum config_choice { CONFIG_UNSET = 0, CONFIG_YES, CONFIG_NO };
+
 struct config_sandbox {
 	char *name;
 	char *where;		/* "FILE:LINE" */
@@ -89,6 +92,7 @@ struct config_sandbox {
 	bool agent;		/* agent = auto (default) or PATH; not off */
 	char *agent_path;	/* where it lies in the box, or NULL */
 	int64_t agent_idle_ms;	/* default 5 minutes */
+	enum config_choice multiplex; /* one-off calls share a connection; default: where they can */
 	unsigned int pool;	/* fresh boxes that wait for calls; default 0 */
 	int64_t pool_max_age_ms; /* how long one may wait; 0: without end; default 10 minutes */
 	bool socket;		/* ... and are spoken to over one, where they can be; default yes */

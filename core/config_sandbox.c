@@ -79,6 +79,20 @@ static int set_agent_idle(const struct key_place *place, void *settings)
 			&((struct config_sandbox *)settings)->agent_idle_ms);
 }
 
+static int set_multiplex(const struct key_place *place, void *settings)
+{
+	const char *text = NULL;
+	bool yes;
+	int code = key_scalar(place, &text);
+
+	if (code)
+		return code;
+	if (param_parse_bool(text, &yes))
+		return key_error(place, "\"%s\" is neither yes nor no", text);
+	((struct config_sandbox *)settings)->multiplex = yes ? CONFIG_YES : CONFIG_NO;
+	return 0;
+}
+
 static int set_pool(const struct key_place *place, void *settings)
 {
 	const char *text = NULL;
@@ -122,6 +136,7 @@ static const struct key_setter setters[] = {
 	{"agent", set_agent},
 	{"agent_idle", set_agent_idle},
 	{"env", set_env},
+	{"multiplex", set_multiplex},
 	{"pool", set_pool},
 	{"pool_max_age", set_pool_max_age},
 	{"socket", set_socket},

@@ -355,7 +355,7 @@ void call_end_in_channel(struct call *call, const struct channel_result *ended)
 /* ---- A box that was started for an agent ---- */
 
 static enum outcome end_agent_box(struct sandbox *sandbox, const char *call_id,
-				  const struct channel_end *process, bool seen,
+				  const struct process_fate *process, bool seen,
 				  char reason[SANDBOX_ERROR_SIZE])
 {
 	const struct sandbox_plugin_v1 *plugin = sandbox->plugin;
@@ -375,7 +375,7 @@ static enum outcome end_agent_box(struct sandbox *sandbox, const char *call_id,
 	return MAY_BE_LEFT;
 }
 
-bool ending_box(struct sandbox *sandbox, const char *call_id, const struct channel_end *process,
+bool ending_box(struct sandbox *sandbox, const char *call_id, const struct process_fate *process,
 		bool seen, char reason[SANDBOX_ERROR_SIZE])
 {
 	if (!process->started || end_agent_box(sandbox, call_id, process, seen, reason) == GONE)

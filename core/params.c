@@ -26,7 +26,7 @@ static const struct {
 	{"pool"},
 	{"pool_max_age"},
 	{"socket"},
-	{"multiplex", true},
+	{"multiplex"},
 	{"network_keeper", true},
 };
 #define N_RESERVED (sizeof(reserved) / sizeof(reserved[0]))

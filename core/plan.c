@@ -86,6 +86,21 @@ int plan_make_end(const struct sandbox_plugin_v1 *plugin, const void *instance,
 	return plan_check(plugin, plan, code, message, error);
 }
 
+int plan_start(const struct plan *plan, struct process *process, struct spawn_result *result)
+{
+	struct spawn_request request = {
+		.argv = (const char *const *)plan->argv.v,
+		.env = (const char *const *)plan->env.v,
+		.cwd = plan->dir,
+		.keep_stdin = true,
+	};
+
+	for (size_t i = 0; i < plan->env.n; i++)
+		if (!strncmp(plan->env.v[i], "PATH=", 5))
+			request.path = plan->env.v[i] + 5;
+	return process_start(&request, process, result);
+}
+
 void plan_free(struct plan *plan)
 {
 	strv_free(&plan->argv);

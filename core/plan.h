@@ -6,6 +6,7 @@
 #include "buf.h"
 #include "error.h"
 #include "hookbox/sandbox_plugin.h"
+#include "process.h"
 
 struct plan {
 	struct strv argv;
@@ -23,6 +24,8 @@ int plan_make(const struct sandbox_plugin_v1 *plugin, const void *instance,
 int plan_make_end(const struct sandbox_plugin_v1 *plugin, const void *instance,
 		  const struct sandbox_end_request *request, struct plan *plan,
 		  struct hookbox_error *error);
+/* [any] Starts what it says, with a stdin that we hold; as process_start(). */
+int plan_start(const struct plan *plan, struct process *process, struct spawn_result *result);
 void plan_free(struct plan *plan);
 
 #define _cleanup_plan_ __attribute__((cleanup(plan_free)))

@@ -27,6 +27,7 @@ static json_t *describe_flags(uint64_t flags)
 		{SANDBOX_SHELL, "shell"},
 		{SANDBOX_ENDS_WITH_PROCESS, "ends_with_process"},
 		{SANDBOX_HOST_PROCESS, "host_process"},
+		{SANDBOX_TRUNK, "trunk"},
 	};
 	json_t *array = json_array();
 

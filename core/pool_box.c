@@ -62,7 +62,7 @@ static int make_plan(struct sandbox *sandbox, enum pool_way way, const char *id,
 }
 
 /* A box without an agent is of no use, but it may be there. */
-static void end_failed(struct sandbox *sandbox, const char *id, const struct channel_end *end)
+static void end_failed(struct sandbox *sandbox, const char *id, const struct process_fate *end)
 {
 	char reason[SANDBOX_ERROR_SIZE] = "";
 
@@ -78,7 +78,7 @@ int pool_box_create(struct sandbox *sandbox, enum pool_way way, int64_t silence_
 	_cleanup_free_ struct pool_box *box = calloc(1, sizeof(*box));
 	_cleanup_plan_ struct plan plan = {0};
 	_cleanup_door_ struct door door = {.fd = -1};
-	struct channel_end end = {0};
+	struct process_fate end = {0};
 	const char *dir = ledger_state_dir(sandbox->context.ledger);
 	const struct channel_start start = {
 		.plan = &plan,
@@ -114,7 +114,7 @@ int pool_box_create(struct sandbox *sandbox, enum pool_way way, int64_t silence_
 bool pool_box_end(struct sandbox *sandbox, struct pool_box *box, char reason[SANDBOX_ERROR_SIZE])
 {
 	int64_t patience = END_MS - (box->over_us ? (clock_us() - box->over_us) / 1000 : 0);
-	struct channel_end end;
+	struct process_fate end;
 	bool gone;
 
 	channel_close(box->channel, patience > 0 ? (int)patience : 0, &end);

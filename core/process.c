@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdarg.h>
@@ -15,8 +16,11 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "clock.h"
 #include "program.h"
 
+/* What a process that is ended gets between TERM and KILL. */
+#define KILL_MS 1000
 
 static int __attribute__((format(printf, 3, 4)))
 not_started(struct spawn_result *result, int error_number, const char *format, ...)
@@ -318,6 +322,50 @@ bool process_group_ends(pid_t group)
 		       (i % 10 == 9 && !process_group_runs(group));
 	}
 	return gone;
+}
+
+bool process_wait(const struct process *process, int timeout_ms)
+{
+	struct pollfd fd = {.fd = process->pidfd, .events = POLLIN};
+	int64_t until = clock_us() + (int64_t)timeout_ms * 1000;
+	int left;
+
+	do {
+		left = (int)((until - clock_us()) / 1000);
+		if (poll(&fd, 1, left > 0 ? left : 0) > 0)
+			return true;
+	} while (left > 0);
+	return false;
+}
+
+/* Its pid is ours until it is reaped. */
+void process_end(struct process *process, int patience_ms, struct process_fate *fate)
+{
+	siginfo_t info = {0};
+	bool ended, reaped;
+	int code;
+
+	cleanup_close(&process->in);
+	ended = process_wait(process, patience_ms);
+	if (!ended) {
+		kill(-process->pid, SIGTERM);
+		process_wait(process, KILL_MS);
+	}
+	if (!waitid(P_PIDFD, (id_t)process->pidfd, &info, WEXITED | WNOHANG | WNOWAIT))
+		kill(-process->pid, SIGKILL);
+	do
+		code = waitid(P_PIDFD, (id_t)process->pidfd, &info, WEXITED);
+	while (code && errno == EINTR);
+	reaped = !code;
+	if (fate)
+		*fate = (struct process_fate){
+			.started = true,
+			.exited = reaped && info.si_code == CLD_EXITED,
+			.status = info.si_status,
+			.killed = !ended,
+			.group_gone = reaped && process_group_ends(process->pid),
+		};
+	process_close(process);
 }
 
 void process_close(struct process *process)

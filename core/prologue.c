@@ -6,41 +6,80 @@
 #include "spawn.h"
 
 /*
- * Everything here must work in busybox sh, dash and bash, with nothing but builtins and grep. Its
- * variables begin with PROLOGUE_PREFIX, so that it disturbs none that the box exports.
+ * Everything here must work in busybox sh, dash and bash, with nothing but builtins and grep, and
+ * start nothing else as long as the command leaves nothing behind: in a small box each process costs
+ * more than all the rest. Its variables begin with PROLOGUE_PREFIX, so that it disturbs none that
+ * the box exports.
  *
- * _hb_k MARK: kills whatever bears a mark beginning with MARK, until a look finds none.
+ * _hb_c: the time in 1/100 s, and the last pid that the kernel gave; fails where that is not known.
  */
+#define CLOCK_FUNCTION                                                                            \
+	"_hb_c() {\n"                                                                             \
+	"[ -e /proc/self/ns ] && read -r _hb_u _hb_x </proc/uptime &&\n"                          \
+	"read -r _hb_x _hb_x _hb_x _hb_x _hb_a </proc/loadavg || return 1\n"                      \
+	"_hb_u=1${_hb_u%.*}${_hb_u#*.}\n"                                                         \
+	"[ \"$_hb_u\" -gt 0 ] && [ \"$_hb_a\" -gt 0 ]\n"                                          \
+	"}\n"
+
+/*
+ * _hb_g: the processes that may have begun with the command or after it, in _hb_p. Of those that
+ * were there before it, _hb_b has the names, if the name still means the same process: pids are given
+ * in a circle of at least 32768, so none was given anew if the last one is no lower than before, and
+ * less time has gone by than a whole circle takes. Where that is not certain, or comparing would
+ * take longer than looking, it is all of them, from then on.
+ */
+#define PROCESSES_FUNCTION                                                                        \
+	"_hb_g() {\n"                                                                             \
+	"set -- /proc/[0-9]*\n"                                                                   \
+	"[ \"$_hb_b\" ] && [ $# -le 256 ] && _hb_c && [ $_hb_a -ge $_hb_o ] &&\n"                 \
+	"[ $((_hb_u-_hb_v)) -le 25 ] || _hb_b=\n"                                                 \
+	"_hb_p=\n"                                                                                \
+	"[ \"$_hb_b\" != \" $* \" ] || return 0\n"                                                \
+	"for _hb_q; do\n"                                                                         \
+	"case $_hb_b in *\" $_hb_q \"*) ;; *) _hb_p=\"$_hb_p $_hb_q/environ\" ;; esac\n"          \
+	"done\n"                                                                                  \
+	"}\n"
+
+/* _hb_k MARK: kills whatever bears a mark beginning with MARK, until a look finds none. */
 #define SWEEP_FUNCTION                                                                            \
+	CLOCK_FUNCTION                                                                            \
+	PROCESSES_FUNCTION                                                                        \
 	"_hb_k() {\n"                                                                             \
-	"[ -r /proc/self/environ ] && command -v grep >/dev/null || return 2\n"                   \
+	"_hb_p=\n"                                                                                \
+	"[ -r /proc/self/environ ] || return 2\n"                                                 \
 	"_hb_j=0\n"                                                                               \
 	"while [ $_hb_j -lt 100 ]; do\n"                                                          \
 	"_hb_j=$((_hb_j+1))\n"                                                                    \
-	"_hb_l=$(grep -l \"" SPAWN_MARK "=$1\" /proc/[0-9]*/environ 2>/dev/null)\n"                \
+	"_hb_g\n"                                                                                 \
+	"[ \"$_hb_p\" ] || return 0\n"                                                            \
+	"command -v grep >/dev/null || return 2\n"                                                \
+	"_hb_l=$(grep -l \"" SPAWN_MARK "=$1\" $_hb_p 2>/dev/null)\n"                              \
 	"[ \"$_hb_l\" ] || return 0\n"                                                            \
-	"for _hb_p in $_hb_l; do\n"                                                               \
-	"_hb_p=${_hb_p#/proc/}\n"                                                                 \
-	"kill -9 ${_hb_p%/environ}\n"                                                             \
+	"for _hb_q in $_hb_l; do\n"                                                               \
+	"_hb_q=${_hb_q#/proc/}\n"                                                                 \
+	"kill -9 ${_hb_q%/environ}\n"                                                             \
 	"done\n"                                                                                  \
 	"done\n"                                                                                  \
 	"return 1\n"                                                                              \
 	"}\n"
 
 /*
- * _hb_h: kills the strangers that hold our stdout as theirs: they have left the call's environment
- * behind, but would keep its output open. Only descriptors 1 and 2 count: the other end of the same
- * pipe belongs to whoever carries the output.
+ * _hb_h, after _hb_k: kills the strangers that hold our stdout as theirs: they have left the call's
+ * environment behind, but would keep its output open. Only descriptors 1 and 2 count: the other end
+ * of the same pipe belongs to whoever carries the output. The shell that started us waits for us.
  */
 #define HOLDERS_FUNCTION                                                                          \
 	"_hb_h() {\n"                                                                             \
-	"[ -p /proc/$$/fd/1 ] || return 0\n"                                                      \
-	"for _hb_l in /proc/[0-9]*/fd/[12]; do\n"                                                 \
-	"_hb_p=${_hb_l#/proc/}\n"                                                                 \
-	"_hb_p=${_hb_p%/fd/*}\n"                                                                  \
-	"[ $_hb_p != $$ ] || continue\n"                                                          \
+	"[ \"$_hb_p\" ] && [ -p /proc/$$/fd/1 ] || return 0\n"                                    \
+	"_hb_g\n"                                                                                 \
+	"for _hb_q in $_hb_p; do\n"                                                               \
+	"_hb_q=${_hb_q%/environ}\n"                                                               \
+	"case ${_hb_q#/proc/} in $$|$PPID) continue ;; esac\n"                                    \
+	"for _hb_l in $_hb_q/fd/1 $_hb_q/fd/2; do\n"                                              \
 	"[ $_hb_l -ef /proc/$$/fd/1 ] || [ $_hb_l -ef /proc/$$/fd/4 ] || continue\n"              \
-	"kill -9 $_hb_p\n"                                                                        \
+	"kill -9 ${_hb_q#/proc/}\n"                                                               \
+	"break\n"                                                                                 \
+	"done\n"                                                                                  \
 	"done\n"                                                                                  \
 	"}\n"
 
@@ -57,6 +96,10 @@ static const char prologue_script[] =
 	HOLDERS_FUNCTION
 	"_hb_m start\n"
 	"_hb_m start >&4\n"
+	"_hb_b=\n"
+	"case $_hb_s in sweep)\n"
+	"_hb_c && _hb_v=$_hb_u _hb_o=$_hb_a && set -- /proc/[0-9]* && _hb_b=\" $* \" ;;\n"
+	"esac\n"
 	"(\n"
 	"exec 2>&4\n"
 	"_hb_f() { trap - EXIT; _hb_m \"failed $1\" >&2; exit 127; }\n"
@@ -67,10 +110,12 @@ static const char prologue_script[] =
 	"}\n"
 	"_hb_w() {\n"
 	"case $1 in */*) _hb_t \"$1\"; return ;; esac\n"
-	"(set -f; IFS=:; _hb_r=2\n"
-	"for _hb_d in ${PATH-/usr/local/bin:/usr/bin:/bin}; do\n"
-	"_hb_t \"${_hb_d:-.}/$1\" && exit 0; [ $? = 2 ] || _hb_r=13\n"
-	"done; exit $_hb_r)\n"
+	"_hb_r=2 _hb_q=${PATH-/usr/local/bin:/usr/bin:/bin}:\n"
+	"while [ \"$_hb_q\" ]; do\n"
+	"_hb_d=${_hb_q%%:*} _hb_q=${_hb_q#*:}\n"
+	"_hb_t \"${_hb_d:-.}/$1\" && return; [ \"$?\" = 2 ] || _hb_r=13\n"
+	"done\n"
+	"return $_hb_r\n"
 	"}\n"
 	"_hb_z='\n'\n"
 	"_hb_o=\n"
@@ -92,6 +137,7 @@ static const char prologue_script[] =
 	"_hb_m \"end $_hb_r $_hb_w\" >&4\n";
 
 static const char sweep_script[] = SWEEP_FUNCTION
+	"_hb_b=\n"
 	"_hb_k \"$1\" 2>/dev/null\n"
 	"echo " SWEEP_WORD "$?\n";
 

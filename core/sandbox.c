@@ -11,6 +11,7 @@
 #include "pool.h"
 #include "prologue.h"
 #include "spawn.h"
+#include "trunk.h"
 
 #define BOX_ID_SIZE 256
 #define BOX_STOP_MS 30000
@@ -234,6 +235,8 @@ int sandbox_open(const struct config_sandbox *config, const struct sandbox_plugi
 		return code;
 	}
 	code = pool_open(sandbox, config, &sandbox->pool, error);
+	if (!code)
+		code = trunk_open(sandbox, config, &sandbox->trunk, error);
 	if (code) {
 		sandbox_close(sandbox);
 		return code;
@@ -270,6 +273,7 @@ void sandbox_close(struct sandbox *sandbox)
 {
 	pool_close(sandbox->pool);
 	call_close_channel(sandbox);
+	trunk_close(sandbox->trunk);
 	sandbox_stop_box(sandbox);
 	if (sandbox->plugin->close)
 		sandbox->plugin->close(sandbox->instance);
@@ -308,8 +312,8 @@ static void keep_box_id(const struct sandbox_text_sink *sink, const char *text)
 	snprintf(sink->host_data, BOX_ID_SIZE, "%s", text);
 }
 
-/* Can an agent run in the box? Without one, each call takes a CLI's time. */
-static void probe_agent(struct sandbox *sandbox, int64_t timeout_ms,
+/* Can an agent run in the box? Without one, each call takes a CLI's time. False: none runs. */
+static bool probe_agent(struct sandbox *sandbox, int64_t timeout_ms,
 			struct probe_findings *findings)
 {
 	struct sandbox_box_request request = sandbox_box_request(sandbox, timeout_ms);
@@ -322,16 +326,17 @@ static void probe_agent(struct sandbox *sandbox, int64_t timeout_ms,
 
 	/* One that is only to be started is not started to be looked at. */
 	if (sandbox->box.find && sandbox->box.find(sandbox->instance, &request, &id, message))
-		return;
+		return true;
 	if (call_probe_channel(sandbox, box_id[0] ? box_id : NULL, timeout_ms, &agent, &error)) {
 		snprintf(message, sizeof(message), "no agent runs there: %.900s", error.message);
 		findings->finding(findings->data, SANDBOX_PROBE_WARNING, message,
 				  "calls are slow without one; agent = off does without");
-		return;
+		return false;
 	}
 	snprintf(message, sizeof(message), "an agent runs there: %s on %s %s", agent.name,
 		 agent.system, agent.machine);
 	findings->finding(findings->data, SANDBOX_PROBE_OK, message, NULL);
+	return true;
 }
 
 int sandbox_probe(struct sandbox *sandbox, int64_t timeout_ms,
@@ -346,12 +351,16 @@ int sandbox_probe(struct sandbox *sandbox, int64_t timeout_ms,
 		.finding = probe_finding,
 	};
 	struct sandbox_probe_v1 probe = {0};
+	bool agent = false;
 
 	extension_copy(sandbox->plugin, SANDBOX_PROBE_EXTENSION, &probe, sizeof(probe));
 	if (!probe.probe)
 		return -ENOSYS;
 	probe.probe(sandbox->instance, timeout_ms, &sink);
 	if (!findings.failed && call_may_have_channel(sandbox))
-		probe_agent(sandbox, timeout_ms, &findings);
+		agent = probe_agent(sandbox, timeout_ms, &findings);
+	if (!findings.failed && !agent && sandbox->trunk)
+		finding(data, SANDBOX_PROBE_OK, "without an agent, its calls share a connection",
+			NULL);
 	return 0;
 }

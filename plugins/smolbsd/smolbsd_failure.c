@@ -179,6 +179,40 @@ bool smolbsd_explain(const char *said, size_t size, struct smolbsd_failure *fail
 	return true;
 }
 
+/*
+ * ssh says little when a connection that calls share fails. What it says last where it goes on by
+ * itself, and is not let (see add_trunk()): then nothing was started, unless it had asked for a
+ * session and got no answer.
+ */
+#define NO_OTHER_WAY "Connection closed by UNKNOWN port 65535\r\n"
+#define SESSION "mux_client_request_session: "
+#define REFUSED SESSION "session request failed: "
+
+static bool ends_with(const char *text, size_t size, const char *end)
+{
+	size_t length = strlen(end);
+
+	return size >= length && !memcmp(text + size - length, end, length);
+}
+
+static bool said_in(const char *text, size_t size, const char *word)
+{
+	return size && memmem(text, size, word, strlen(word));
+}
+
+static void classify_shared(const struct sandbox_process_end *end, struct sandbox_verdict *verdict)
+{
+	const char *said = end->stderr_tail;
+	size_t size = end->stderr_tail_size;
+
+	verdict->trunk_unused = !end->stdout_total && ends_with(said, size, NO_OTHER_WAY) &&
+				(!said_in(said, size, SESSION) || said_in(said, size, REFUSED));
+	verdict->end = verdict->trunk_unused ? SANDBOX_END_NOT_STARTED : SANDBOX_END_LOST;
+	snprintf(verdict->message, sizeof(verdict->message),
+		 "the connection that the calls share %s; see that the machine still runs",
+		 verdict->trunk_unused ? "took no further one" : "broke");
+}
+
 /* The shell's own word on a command that it could not start, at the end of stderr. */
 static bool shell_says(const struct sandbox_process_end *end, const char *word)
 {
@@ -221,6 +255,8 @@ void smolbsd_classify(const void *instance, const struct sandbox_process_end *en
 			 "signal %d ended ssh; see who sent it", end->status);
 	} else if (end->status != SSH_FAILED) {
 		classify_command(end, verdict);
+	} else if (end->size > offsetof(struct sandbox_process_end, trunk) && end->trunk) {
+		classify_shared(end, verdict);
 	} else if (smolbsd_explain(end->stderr_tail, end->stderr_tail_size, &failure)) {
 		/* Where something came out, something had been started. */
 		verdict->end = end->stdout_total ? SANDBOX_END_LOST : failure.end;

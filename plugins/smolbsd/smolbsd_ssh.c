@@ -310,13 +310,31 @@ static void add_host_key(struct backend_args *args, const struct smolbsd_ssh *ss
 	}
 }
 
+/*
+ * The connection that calls share is an ssh of ours with a socket. A call that finds it gone or full
+ * must not log in by itself: how much of its stdin was read is not known then, and the rest would
+ * look like a whole one. ssh would try, and gets a proxy that is none.
+ */
+static void add_trunk(struct backend_args *args, const struct sandbox_plan_request *request)
+{
+	const char *trunk = request->size > offsetof(struct sandbox_plan_request, trunk) ?
+				    request->trunk : NULL;
+	bool keeps = trunk && request->purpose == SANDBOX_PURPOSE_TRUNK;
+
+	backend_arg(args, "-oLogLevel=%s", keeps ? "ERROR" : "INFO");
+	backend_arg(args, "-oControlMaster=%s", keeps ? "yes" : "no");
+	backend_arg(args, "-oControlPath=%s", trunk ? trunk : "none");
+	if (trunk && !keeps)
+		backend_arg(args, "-oProxyCommand=exec false");
+}
+
 static void add_options(struct backend_args *args, const struct smolbsd_ssh *ssh,
 			const struct sandbox_plan_request *request)
 {
 	/* It never asks; it does for nobody what the call did not say; its file of settings, and
 	 * the connections that somebody else keeps open, are the user's and not ours. */
 	static const char *const options[] = {
-		"-oBatchMode=yes", "-oLogLevel=INFO", "-oEscapeChar=none", "-oControlPath=none",
+		"-oBatchMode=yes", "-oEscapeChar=none", "-oControlPersist=no",
 		"-oClearAllForwardings=yes", "-oForwardAgent=no", "-oForwardX11=no",
 		"-oPermitLocalCommand=no", "-oUpdateHostKeys=no", "-oVerifyHostKeyDNS=no",
 		"-oServerAliveInterval=15", "-oServerAliveCountMax=3", "-oConnectionAttempts=1",
@@ -328,6 +346,7 @@ static void add_options(struct backend_args *args, const struct smolbsd_ssh *ssh
 	backend_arg(args, request->tty ? "-tt" : "-T");
 	for (size_t i = 0; i < N_ELEMENTS(options); i++)
 		backend_arg(args, "%s", options[i]);
+	add_trunk(args, request);
 	/* ssh counts whole seconds. */
 	backend_arg(args, "-oConnectTimeout=%lld",
 		    (long long)((ssh->connect_timeout + 999) / 1000));
@@ -389,10 +408,15 @@ int smolbsd_plan(const void *instance, const struct sandbox_plan_request *reques
 	const struct smolbsd_ssh *ssh = instance;
 	struct backend_args args = {.sink = sink};
 	unsigned int port = ssh->port_set ? (unsigned int)ssh->port : 22;
+	int code;
 
 	if (*request->env || request->cwd)
 		return backend_refuse(error, "smolbsd_ssh needs a shell in the machine for env and "
 					     "workdir; remove shell = none, or these");
+	code = request->size > offsetof(struct sandbox_plan_request, trunk) ?
+		       check_path("the socket of a shared connection", request->trunk, error) : 0;
+	if (code)
+		return code;
 	if (ssh->smolbsd_dir)
 		port = request->box_id ? smolbsd_vm_port(request->box_id) : 0;
 	if (!port)
@@ -433,7 +457,7 @@ SANDBOX_PLUGIN_EXPORT const struct sandbox_plugin_v1 sandbox_plugin_v1 = {
 	.name = "smolbsd_ssh",
 	.version = PACKAGE_VERSION,
 	.summary = "Every call over ssh in a virtual machine, which hookbox may boot itself",
-	.flags = SANDBOX_KEPT | SANDBOX_SIGNALS_AS_128N | SANDBOX_SHELL,
+	.flags = SANDBOX_KEPT | SANDBOX_SIGNALS_AS_128N | SANDBOX_SHELL | SANDBOX_TRUNK,
 	.params = params,
 	.n_params = N_ELEMENTS(params),
 	.param_size = sizeof(struct sandbox_param),

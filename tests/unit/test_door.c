@@ -155,7 +155,7 @@ static void test_strangers_are_no_agents(void **state)
 		_cleanup_plan_ struct plan plan = {0};
 		struct hookbox_error error = {0};
 		struct channel *channel = NULL;
-		struct channel_end end;
+		struct process_fate end;
 		const struct channel_start start = {
 			.plan = &plan, .door = &room->door, .cancel_fd = -1, .end = &end,
 			.deadline_us = clock_deadline_us(20000),

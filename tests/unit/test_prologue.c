@@ -14,6 +14,7 @@ static const char *const shells[][3] = {
 };
 
 struct outcome {
+	int status;
 	struct mark_stream marks[2];
 	struct buf out[2];
 };
@@ -24,9 +25,13 @@ static int collect(void *data, const char *bytes, size_t n)
 	return 0;
 }
 
+/* What the shell itself is started by, in all shells; NULL: directly. And its PATH. */
+static const char *const *starter;
+static const char *path = "PATH=/usr/bin:/bin";
+
 static void run_script(const char *const *shell, const struct buf *input, struct outcome *outcome)
 {
-	static const char *const env[] = {"PATH=/usr/bin:/bin", NULL};
+	const char *const env[] = {path, NULL};
 	_cleanup_strv_ struct strv argv = {0};
 	struct spawn_capture capture = {0};
 	struct spawn_command command = {
@@ -37,6 +42,8 @@ static void run_script(const char *const *shell, const struct buf *input, struct
 		.limit = 1 << 26,
 	};
 
+	for (const char *const *arg = starter; arg && *arg; arg++)
+		strv_add(&argv, *arg);
 	for (; *shell; shell++)
 		strv_add(&argv, *shell);
 	for (const char *const *arg = prologue_argv() + 1; *arg; arg++)
@@ -44,7 +51,7 @@ static void run_script(const char *const *shell, const struct buf *input, struct
 	command.argv = strv_view(&argv);
 	spawn_run_captured(&command, &capture);
 	assert_int_equal(capture.result.end, SPAWN_EXITED);
-	*outcome = (struct outcome){0};
+	*outcome = (struct outcome){.status = capture.result.status};
 	for (int i = 0; i < 2; i++) {
 		struct buf *raw = i ? &capture.err : &capture.out;
 
@@ -64,6 +71,15 @@ static void outcome_free(struct outcome *outcome)
 	}
 }
 
+/* Other tests of this kind may run, and sweep as well. */
+static const char *call_id(void)
+{
+	static char id[32];
+
+	snprintf(id, sizeof(id), "owner%d-00000001", (int)getpid());
+	return id;
+}
+
 /* Calls `check` for the outcome in each shell that is there; at least one must be. */
 static void in_each_shell(const char *const *argv, const char *const *env, const char *cwd,
 			  const char *rest, void (*check)(const struct outcome *outcome))
@@ -71,7 +87,7 @@ static void in_each_shell(const char *const *argv, const char *const *env, const
 	_cleanup_buf_ struct buf input = {0};
 	int tried = 0;
 
-	prologue_build(&input, NONCE, "owner-00000001", true, argv, env, cwd);
+	prologue_build(&input, NONCE, call_id(), true, argv, env, cwd);
 	buf_add_string(&input, rest);
 	for (size_t i = 0; i < sizeof(shells) / sizeof(shells[0]); i++) {
 		struct outcome outcome;
@@ -227,12 +243,88 @@ static void check_no_stray(const struct outcome *outcome)
 /* spawn_run_captured would report a stray holder of stdout as truncated, and take 500 ms. */
 static void test_strays_do_not_outlive_the_command(void **state)
 {
-	const char *const marked[] = {"sh", "-c", "setsid sleep 3600 & printf done", NULL};
-	const char *const clean[] = {
-		"sh", "-c", "env -i setsid /bin/sleep 3600 & sleep 0.2; printf done", NULL};
+	/* After some time it is not known any more which processes came with the command. */
+	static const char *const scripts[] = {
+		"setsid sleep 3600 & printf done",
+		"setsid sleep 3600 & sleep 0.4; printf done",
+		"env -i setsid /bin/sleep 3600 & sleep 0.1; printf done",
+		"env -i setsid /bin/sleep 3600 & sleep 0.4; printf done",
+	};
 
-	in_each_shell(marked, no_env, NULL, "", check_no_stray);
-	in_each_shell(clean, no_env, NULL, "", check_no_stray);
+	for (size_t i = 0; i < sizeof(scripts) / sizeof(scripts[0]); i++) {
+		const char *const argv[] = {"sh", "-c", scripts[i], NULL};
+
+		in_each_shell(argv, no_env, NULL, "", check_no_stray);
+	}
+}
+
+/* ---- With processes and pids of its own ---- */
+
+#define ALONE "unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc"
+
+static void need_pids_of_our_own(void)
+{
+	if (system("unshare --user --map-root-user --pid --fork --mount-proc "
+		   "sh -c 'echo 99 >/proc/sys/kernel/ns_last_pid' 2>/dev/null"))
+		skip();
+}
+
+static int start_as_ever(void **state)
+{
+	starter = NULL;
+	path = "PATH=/usr/bin:/bin";
+	return 0;
+}
+
+static int n_clean;
+
+static void count_clean(const struct outcome *outcome)
+{
+	assert_int_equal(outcome->marks[0].code, 5);
+	/* A machine that is busy for a moment makes it look all the same. */
+	if (outcome->marks[0].swept != SWEEP_CANNOT_SEE)
+		assert_int_equal(outcome->marks[0].swept, SWEEP_CLEAN);
+	n_clean += outcome->marks[0].swept == SWEEP_CLEAN;
+}
+
+/* Nothing is started to look with when there is nothing new: without it, all is well. */
+static void test_nothing_is_started_after_a_command_that_left_nothing(void **state)
+{
+	static const char *const alone[] = {ALONE, NULL};
+	const char *const argv[] = {"/bin/sh", "-c", "exit 5", NULL};
+
+	need_pids_of_our_own();
+	starter = alone;
+	path = "PATH=/nowhere";
+	n_clean = 0;
+	for (int i = 0; i < 100 && n_clean < 3; i++)
+		in_each_shell(argv, no_env, NULL, "", count_clean);
+	assert_true(n_clean >= 3);
+}
+
+static void check_no_heir(const struct outcome *outcome)
+{
+	check_no_stray(outcome);
+	assert_int_equal(outcome->status, 0);
+}
+
+/* The command leaves a process behind that has the pid of one that was there before. */
+static void test_a_pid_that_was_given_anew_hides_nothing(void **state)
+{
+	static const char *const with_victim[] = {
+		ALONE, "sh", "-c",
+		"sleep 3600 </dev/null >/dev/null 2>&1 & VICTIM=$!; export VICTIM; \"$@\"; "
+		"! grep -q HOOKBOX_CALL /proc/$VICTIM/environ 2>/dev/null",
+		"sh", NULL};
+	const char *const argv[] = {
+		"sh", "-c",
+		"kill -9 $VICTIM; while [ -e /proc/$VICTIM ]; do :; done; "
+		"echo $((VICTIM-1)) >/proc/sys/kernel/ns_last_pid; "
+		"sleep 3600 >/dev/null 2>&1 & [ $! = $VICTIM ] && printf done", NULL};
+
+	need_pids_of_our_own();
+	starter = with_victim;
+	in_each_shell(argv, no_env, NULL, "", check_no_heir);
 }
 
 static void check_input_cut(const struct outcome *outcome)
@@ -246,7 +338,7 @@ static void test_a_cut_prologue_runs_nothing(void **state)
 	const char *const argv[] = {"echo", "ran", NULL};
 	_cleanup_buf_ struct buf input = {0};
 
-	prologue_build(&input, NONCE, "owner-00000001", true, argv, no_env, NULL);
+	prologue_build(&input, NONCE, call_id(), true, argv, no_env, NULL);
 	input.size -= 2;
 	for (size_t i = 0; i < sizeof(shells) / sizeof(shells[0]); i++) {
 		struct outcome outcome;
@@ -270,6 +362,10 @@ int main(void)
 		cmocka_unit_test(test_a_commands_own_127_is_its_own),
 		cmocka_unit_test(test_the_shell_says_nothing_about_a_signal),
 		cmocka_unit_test(test_strays_do_not_outlive_the_command),
+		cmocka_unit_test_teardown(
+			test_nothing_is_started_after_a_command_that_left_nothing, start_as_ever),
+		cmocka_unit_test_teardown(test_a_pid_that_was_given_anew_hides_nothing,
+					  start_as_ever),
 		cmocka_unit_test(test_a_cut_prologue_runs_nothing),
 	};
 

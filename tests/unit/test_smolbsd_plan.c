@@ -33,10 +33,11 @@ static void close_box(struct box *box)
 }
 
 #define OPTIONS                                                                               \
-	"-F\n/dev/null\n-T\n-oBatchMode=yes\n-oLogLevel=INFO\n-oEscapeChar=none\n"            \
-	"-oControlPath=none\n-oClearAllForwardings=yes\n-oForwardAgent=no\n-oForwardX11=no\n" \
+	"-F\n/dev/null\n-T\n-oBatchMode=yes\n-oEscapeChar=none\n-oControlPersist=no\n"        \
+	"-oClearAllForwardings=yes\n-oForwardAgent=no\n-oForwardX11=no\n"                     \
 	"-oPermitLocalCommand=no\n-oUpdateHostKeys=no\n-oVerifyHostKeyDNS=no\n"               \
 	"-oServerAliveInterval=15\n-oServerAliveCountMax=3\n-oConnectionAttempts=1\n"
+#define ALONE "-oLogLevel=INFO\n-oControlMaster=no\n-oControlPath=none\n"
 #define COMMAND "'sh' '-c' 'it'\\''s a\nscript'; exit $?\n"
 
 static void test_plan(void **state)
@@ -45,14 +46,14 @@ static void test_plan(void **state)
 
 	OPEN_SSH(&box, "host=vm.example", "known_hosts=keys");
 	assert_plan(&box, &shell_request,
-		    "ssh\n" OPTIONS "-oConnectTimeout=10\n-oGlobalKnownHostsFile=/dev/null\n"
+		    "ssh\n" OPTIONS ALONE "-oConnectTimeout=10\n-oGlobalKnownHostsFile=/dev/null\n"
 		    "-oStrictHostKeyChecking=accept-new\n-oUserKnownHostsFile=/conf/keys\n"
 		    "-p\n22\n-l\nssh\n--\nvm.example\n" COMMAND);
 	close_box(&box);
 	OPEN_SSH(&box, "host=::1", "port=2222", "user=me", "identity_file=id", "host_key=" KEY " me@x",
 		 "connect_timeout=1500", "extra_args=-oProxyCommand=nc %h %p", "ssh_path=./ssh");
 	assert_plan(&box, &shell_request,
-		    "/conf/ssh\n" OPTIONS "-oConnectTimeout=2\n-oGlobalKnownHostsFile=/dev/null\n"
+		    "/conf/ssh\n" OPTIONS ALONE "-oConnectTimeout=2\n-oGlobalKnownHostsFile=/dev/null\n"
 		    "-oStrictHostKeyChecking=yes\n-oUserKnownHostsFile=/dev/null\n"
 		    "-oHostKeyAlias=hookbox\n"
 		    "-oKnownHostsCommand=/bin/sh -c \"echo hookbox " KEY "\"\n"
@@ -61,7 +62,7 @@ static void test_plan(void **state)
 	close_box(&box);
 	OPEN_SSH(&box, "host=h", "known_hosts=/k", "host_key=strict");
 	assert_plan(&box, &shell_request,
-		    "ssh\n" OPTIONS "-oConnectTimeout=10\n-oGlobalKnownHostsFile=/dev/null\n"
+		    "ssh\n" OPTIONS ALONE "-oConnectTimeout=10\n-oGlobalKnownHostsFile=/dev/null\n"
 		    "-oStrictHostKeyChecking=yes\n-oUserKnownHostsFile=/k\n"
 		    "-p\n22\n-l\nssh\n--\nh\n" COMMAND);
 	close_box(&box);
@@ -75,11 +76,36 @@ static void test_plan_for_a_machine_of_our_own(void **state)
 	OPEN_SSH(&box, "smolbsd_dir=/smol", "service=sshd");
 	request.box_id = "hookbox-o-1f-41022";
 	assert_plan(&box, &request,
-		    "ssh\n" OPTIONS "-oConnectTimeout=10\n-oGlobalKnownHostsFile=/dev/null\n"
+		    "ssh\n" OPTIONS ALONE "-oConnectTimeout=10\n-oGlobalKnownHostsFile=/dev/null\n"
 		    "-oStrictHostKeyChecking=accept-new\n"
 		    "-oUserKnownHostsFile=/smol/hookbox-o-1f-41022.known_hosts\n"
 		    "-oHostKeyAlias=hookbox-o-1f-41022\n"
 		    "-p\n41022\n-l\nssh\n--\n127.0.0.1\n" COMMAND);
+	close_box(&box);
+}
+
+/* A call that goes through the shared connection has no way around it. */
+static void test_plan_for_a_shared_connection(void **state)
+{
+	struct sandbox_plan_request request = shell_request;
+	struct box box;
+
+	OPEN_SSH(&box, "host=h", "known_hosts=/k", "host_key=strict",
+		 "extra_args=-oProxyCommand=nc %h %p");
+	request.trunk = "/run/t.1";
+	assert_plan(&box, &request,
+		    "ssh\n" OPTIONS "-oLogLevel=INFO\n-oControlMaster=no\n"
+		    "-oControlPath=/run/t.1\n-oProxyCommand=exec false\n-oConnectTimeout=10\n"
+		    "-oGlobalKnownHostsFile=/dev/null\n-oStrictHostKeyChecking=yes\n"
+		    "-oUserKnownHostsFile=/k\n-oProxyCommand=nc %h %p\n"
+		    "-p\n22\n-l\nssh\n--\nh\n" COMMAND);
+	request.purpose = SANDBOX_PURPOSE_TRUNK;
+	assert_plan(&box, &request,
+		    "ssh\n" OPTIONS "-oLogLevel=ERROR\n-oControlMaster=yes\n"
+		    "-oControlPath=/run/t.1\n-oConnectTimeout=10\n"
+		    "-oGlobalKnownHostsFile=/dev/null\n-oStrictHostKeyChecking=yes\n"
+		    "-oUserKnownHostsFile=/k\n-oProxyCommand=nc %h %p\n"
+		    "-p\n22\n-l\nssh\n--\nh\n" COMMAND);
 	close_box(&box);
 }
 
@@ -284,6 +310,51 @@ static void test_ends(void **state)
 	close_box(&box);
 }
 
+#define NO_OTHER_WAY                                                            \
+	"kex_exchange_identification: Connection closed by remote host\r\n" \
+	"Connection closed by UNKNOWN port 65535\r\n"
+#define SESSION "mux_client_request_session: "
+
+/* Of a call that was to go through a shared connection: only what never got a session is unused. */
+static void test_ends_of_shared_calls(void **state)
+{
+	static const struct {
+		const char *said;
+		bool output;
+		bool unused;
+	} ends[] = {
+		{"", false, false},
+		{"", true, false},
+		{NO_OTHER_WAY, false, true},
+		{NO_OTHER_WAY, true, false},
+		{"Control socket connect(/run/t.1): Connection refused\r\n" NO_OTHER_WAY, false, true},
+		{SESSION "session request failed: Session open refused by peer\r\n" NO_OTHER_WAY, false,
+		 true},
+		{SESSION "read from master failed: Broken pipe\r\n" NO_OTHER_WAY, false, false},
+		{"ssh: connect to host h port 22: Connection refused\r\n", false, false},
+	};
+	struct box box;
+
+	OPEN_SSH(&box, "host=h", "known_hosts=/k");
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		const struct sandbox_process_end end = {
+			.size = sizeof(end), .status = 255, .stderr_tail = ends[i].said,
+			.stderr_tail_size = strlen(ends[i].said), .stdout_total = ends[i].output,
+			.trunk = true,
+		};
+		struct sandbox_verdict verdict = {
+			.size = sizeof(verdict), .end = SANDBOX_END_COMMAND, .status = 255,
+		};
+
+		box.plugin->classify(box.instance, &end, &verdict);
+		if (verdict.trunk_unused != ends[i].unused ||
+		    verdict.end != (ends[i].unused ? SANDBOX_END_NOT_STARTED : SANDBOX_END_LOST))
+			fail_msg("\"%s\": %u, %d", ends[i].said, verdict.end,
+				 verdict.trunk_unused);
+	}
+	close_box(&box);
+}
+
 static void test_a_signal_on_ssh_is_a_loss(void **state)
 {
 	const struct sandbox_process_end end = {
@@ -304,12 +375,14 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_plan),
 		cmocka_unit_test(test_plan_for_a_machine_of_our_own),
+		cmocka_unit_test(test_plan_for_a_shared_connection),
 		cmocka_unit_test(test_no_plan),
 		cmocka_unit_test(test_refused_settings),
 		cmocka_unit_test(test_refused_host_keys),
 		cmocka_unit_test(test_refused_home),
 		cmocka_unit_test(test_refused_extra_args),
 		cmocka_unit_test(test_ends),
+		cmocka_unit_test(test_ends_of_shared_calls),
 		cmocka_unit_test(test_a_signal_on_ssh_is_a_loss),
 	};
 

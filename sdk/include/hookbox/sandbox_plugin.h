@@ -91,6 +91,13 @@ extern "C" {
  * call leaves behind is looked for on the host.
  */
 #define SANDBOX_HOST_PROCESS (UINT64_C(1) << 6)
+/*
+ * One-off calls can share one connection into a box that stays (a trunk), for a CLI whose own takes
+ * long. See sandbox_plan_request.trunk and sandbox_process_end.trunk. Only with SANDBOX_KEPT and
+ * SANDBOX_SHELL. The host keeps the trunk's process while the sandbox is used, starts it anew when
+ * it has ended, and has calls make a connection of their own where there is none or it is full.
+ */
+#define SANDBOX_TRUNK (UINT64_C(1) << 7)
 
 /*
  * ---- Parameters ----
@@ -196,6 +203,9 @@ enum sandbox_purpose {
 	SANDBOX_PURPOSE_CHANNEL = 2,	/* argv is an agent that carries many calls over its stdio */
 	SANDBOX_PURPOSE_POOL = 3,	/* a fresh box whose agent waits for its one call */
 	SANDBOX_PURPOSE_SHELL = 4,	/* an interactive shell for a person */
+	SANDBOX_PURPOSE_TRUNK = 5,	/* argv keeps a trunk: it prints something when it runs, which
+					 * must mean that calls may go through, and ends with its
+					 * stdin, with which the process planned must end as well */
 };
 
 struct sandbox_plan_request {
@@ -210,6 +220,12 @@ struct sandbox_plan_request {
 	struct sandbox_mount_list mounts; /* to make visible; empty unless SANDBOX_MOUNTS */
 	const char *const *labels;	/* KEY=value for what is created; NULL-terminated */
 	const char *state_dir;		/* private directory (0700) of this host, or NULL */
+	/*
+	 * PURPOSE_TRUNK: the path, in a private directory, of the socket to make; 17 bytes more fit
+	 * into a socket's address. PURPOSE_CALL: go through the trunk there, or else start nothing;
+	 * never make another connection. NULL: do that, as a host without trunks expects.
+	 */
+	const char *trunk;
 };
 
 /*
@@ -233,6 +249,7 @@ struct sandbox_process_end {
 	uint64_t stdout_total;		/* bytes it wrote in all */
 	uint64_t stderr_total;
 	bool killed;			/* the host ended it (timeout, cancel, limit) */
+	bool trunk;			/* it was planned to go through a trunk */
 };
 
 /*
@@ -249,6 +266,8 @@ struct sandbox_verdict {
 	bool drop_stdout;		/* stdout is the CLI's message, none of the command's */
 	size_t drop_stderr_tail;	/* that many last bytes of stderr are the CLI's */
 	char message[SANDBOX_ERROR_SIZE]; /* NOT_STARTED, LOST: one sentence that says what to do */
+	bool trunk_unused;		/* NOT_STARTED: the trunk did not take it, and nothing of its
+					 * stdin got anywhere; the host runs it anew without one */
 };
 
 /*
