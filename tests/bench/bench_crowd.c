@@ -174,14 +174,19 @@ void measure_crowd(void)
 	}
 	n = child_figures("crowd", figures, N_ELEMENTS(figures));
 	for (size_t i = 0; i < N_ELEMENTS(results); i++) {
+		double value = figure_find(figures, n, results[i].figure);
 		char id[64];
 
 		snprintf(id, sizeof(id), "crowd.%s", results[i].figure);
+		if (value < 0) {
+			report_skip(id, "it cannot be seen from here");
+			continue;
+		}
 		report_row(&(struct row){
 			.id = id,
 			.title = results[i].title,
 			.unit = results[i].unit,
-			.value = figure_find(figures, n, results[i].figure),
+			.value = value,
 			.n = 1,
 			.bar = results[i].bar,
 			.at_least = true,
