@@ -18,6 +18,7 @@ extern char **environ;
 
 #define POOL "pool = 4\nsocket = off\n"
 #define SOCKETS "pool = 4\nsocket = auto\n"
+#define ALONE "agent = off\nmultiplex = no\n"
 #define FLOOR_THERE_EACH 20	/* calls there, as each time takes a CLI */
 #define ROUND_TRIPS 2.5		/* that a call may take beside the command itself */
 
@@ -58,7 +59,10 @@ static const struct way {
 	 TO_HAND},
 	{"kubectl_exec.channel", "kubectl_exec, channel", KUBECTL_EXEC, NULL, NO_POOL, 2, TO_TRIPS,
 	 1},
-	{"smolbsd_ssh.one_off", "smolbsd_ssh", SMOLBSD_SSH, "agent = off\n", NO_POOL, 50, TO_HAND},
+	{"smolbsd_ssh.one_off", "smolbsd_ssh", SMOLBSD_SSH, ALONE, NO_POOL, 50, TO_HAND},
+	/* The connection comes to be beside the first calls. */
+	{"smolbsd_ssh.multiplexed", "smolbsd_ssh, multiplexed", SMOLBSD_SSH, "agent = off\n",
+	 NO_POOL, 20, TO_HAND, 0.1, 0, 5},
 	{"smolbsd_ssh.channel", "smolbsd_ssh, channel", SMOLBSD_SSH, NULL, NO_POOL, 2, TO_TRIPS, 1},
 };
 

@@ -22,7 +22,7 @@ import sys
 
 FORMAT = 1
 # What is drawn in which of plot.gp's colours.
-KINDS = {"direct": 5, "one_off": 1, "miss": 1, "channel": 2, "pool": 3, "socket": 4}
+KINDS = {"direct": 5, "one_off": 1, "miss": 1, "channel": 2, "pool": 3, "socket": 4, "multiplexed": 2}
 COLOURS = {"the floor": 1, "direct": 6, "docker exec by hand": 2, "docker_exec, channel": 3}
 
 
