@@ -35,6 +35,7 @@ struct sandbox {
 	struct sandbox_box_v1 box;	/* zeroed when the backend has no such extension */
 	struct sandbox_run_v1 run;
 	pthread_mutex_t lock;		/* of what follows */
+	uint64_t ways[CALL_N_WAYS];	/* how many calls went which way */
 	bool noted;			/* the ledger knows that we use it */
 	bool box_noted;			/* and the box below */
 	char *box_id;			/* of the box that plans enter; NULL: not found yet */
@@ -71,6 +72,7 @@ struct call {
 	struct strv env;
 	struct strv labels;
 	const char *cwd;
+	enum call_way way;		/* that it went */
 	bool scripted;			/* goes through the prologue: marks are expected */
 	char nonce[MARK_NONCE_SIZE];
 	struct plan plan;

@@ -328,6 +328,7 @@ static int run_once(struct call *call, struct channel_result *ended)
 	if (problem)
 		return problem;
 	call_run_through(call, channel, ended);
+	call->way = CALL_BY_AGENT;
 	call_end_in_channel(call, ended);
 	channel_release(channel);
 	return 0;

@@ -42,8 +42,10 @@ bool call_run_pool(struct call *call)
 
 		call_run_through(call, pool_box_channel(box), &ended);
 		end_box(call, pool, box, is_over(&ended));
-		if (!may_go_elsewhere(&ended))
+		if (!may_go_elsewhere(&ended)) {
+			call->way = CALL_POOLED;
 			return true;
+		}
 		free(take_pointer(call->result->message));
 	}
 	return false;

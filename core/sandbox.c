@@ -286,6 +286,13 @@ const struct sandbox_plugin_v1 *sandbox_plugin(const struct sandbox *sandbox)
 	return sandbox->plugin;
 }
 
+void sandbox_count_ways(struct sandbox *sandbox, uint64_t counts[CALL_N_WAYS])
+{
+	pthread_mutex_lock(&sandbox->lock);
+	memcpy(counts, sandbox->ways, sizeof(sandbox->ways));
+	pthread_mutex_unlock(&sandbox->lock);
+}
+
 /* ---- Probe ---- */
 
 struct probe_findings {

@@ -7,7 +7,7 @@
 . "$top_srcdir/tests/parts/packages.sh"
 . "$top_srcdir/tests/parts/docker-engine.sh"
 
-# need_podman SCRIPT: ends a test that cannot run here; else SCRIPT goes on in such a namespace.
+# need_podman SCRIPT [ARG...]: ends a test that cannot run here; else SCRIPT goes on in such a namespace.
 need_podman()
 {
 	[ "${HOOKBOX_TEST_PARTS-}" != none ] || skip_all "left out by HOOKBOX_TEST_PARTS=none"
@@ -22,7 +22,7 @@ need_podman()
 	# This very process has been here before, and so is in the namespace.
 	[ "${HOOKBOX_TEST_UNSHARED-}" != $$ ] || return 0
 	unshare --mount true 2>/dev/null || skip_all "this container lets nobody mount anything"
-	HOOKBOX_TEST_UNSHARED=$$ exec unshare --mount --propagation private sh "$1"
+	HOOKBOX_TEST_UNSHARED=$$ exec unshare --mount --propagation private sh "$@"
 }
 
 # podman_start: an image hookbox-test:busybox, or it fails and says why. podman_stop ends all.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# Sourced, after packages.sh (and tap.sh or kit.sh, in a test): a VM with a real sshd, in QEMU.
+# Sourced, after packages.sh (and tap.sh, in a test): a VM with a real sshd, in QEMU.
 # shellcheck shell=sh disable=SC2034 # what it sets is the callers'
 
 # shellcheck source=tests/parts/vm-build.sh
