@@ -223,6 +223,17 @@ static int check_path(const char *key, const char *path, char error[SANDBOX_ERRO
 			      key, path);
 }
 
+/* That of a key, too, has parts that ssh puts something else in place of. */
+static int check_identity_file(const struct smolbsd_ssh *ssh, char error[SANDBOX_ERROR_SIZE])
+{
+	const char *path = ssh->identity_file;
+
+	if (!path || (!strchr(path, '%') && !strstr(path, "${")))
+		return 0;
+	return backend_refuse(error, "identity_file = \"%.200s\": ssh puts something else in place "
+				     "of %% and ${...}; use a path without them", path);
+}
+
 /* The file for keys that are trusted on first use, where the config names none. */
 static int choose_known_hosts(struct smolbsd_ssh *ssh, char error[SANDBOX_ERROR_SIZE])
 {
@@ -263,6 +274,8 @@ static int smolbsd_open(void *instance, const struct sandbox_host *host,
 		code = check_host_key(ssh, error);
 	if (!code)
 		code = check_extra_args(&ssh->extra_args, error);
+	if (!code)
+		code = check_identity_file(ssh, error);
 	if (!code)
 		code = check_path("known_hosts", ssh->known_hosts, error);
 	if (!code)

@@ -155,6 +155,8 @@ static void test_refused_settings(void **state)
 	REFUSED("set host = HOST", "user=ssh");
 	REFUSED("are two machines", "host=h", "smolbsd_dir=/s");
 	REFUSED("set service = NAME", "smolbsd_dir=/s");
+	REFUSED("in place of % and ${...}", "host=h", "identity_file=/keys/%h");
+	REFUSED("in place of % and ${...}", "host=h", "identity_file=/keys/${USER}");
 	REFUSED("cpus is for booting", "host=h", "cpus=2");
 	REFUSED("boot_timeout is for booting", "host=h", "boot_timeout=2s");
 	REFUSED("port must be", "host=h", "port=0");
