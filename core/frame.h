@@ -102,8 +102,6 @@ void frame_reader_add(struct frame_reader *reader, size_t n);
 int frame_reader_next(struct frame_reader *reader, struct frame *frame);
 /* What came before the agent's magic, until frame_reader_room() is called after HELLO. */
 const char *frame_reader_noise(const struct frame_reader *reader, size_t *n);
-/* Does the stream end here between two frames? */
-bool frame_reader_is_whole(const struct frame_reader *reader);
 
 /* ---- HELLO ---- */
 

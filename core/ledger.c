@@ -98,7 +98,8 @@ void ledger_keep(struct ledger *ledger)
 	atomic_store(&ledger->keep, true);
 }
 
-bool ledger_owner_dead(const char *owner)
+/* Is the process behind an owner id gone for certain? Not for ids of other machines. */
+static bool owner_is_dead(const char *owner)
 {
 	unsigned int machine, boot, namespace, pid, host;
 	uint64_t start, start_now;
@@ -229,7 +230,7 @@ int ledger_use(struct ledger *ledger, const char *sandbox, const char *mode, con
 	if (!dir)
 		return result;
 	while ((entry = readdir(dir)))
-		if (ledger_owner_dead(entry->d_name))
+		if (owner_is_dead(entry->d_name))
 			settle_file(dirfd(dir), entry->d_name, line, left, data);
 	closedir(dir);
 	return 0;

@@ -26,8 +26,6 @@ const char *ledger_owner(const struct ledger *ledger);
  */
 #define LEDGER_CALL_ID_SIZE 64
 void ledger_new_call_id(struct ledger *ledger, char id[LEDGER_CALL_ID_SIZE]);
-/* Is the process behind an owner id gone for certain? Not for ids of other machines. */
-bool ledger_owner_dead(const char *owner);
 /* The private 0700 directory, made on first use; NULL when there can be none. [any] */
 const char *ledger_state_dir(struct ledger *ledger);
 

@@ -191,8 +191,6 @@ int keepers_run(struct agent *agent, struct call *call, const struct keeper_task
 void keepers_prepare(struct agent *agent);
 /* Tells a call's keeper to end it. */
 void keeper_tell(struct keeper *keeper, uint32_t grace_ms);
-/* The call is over: it may serve another one. */
-void keeper_release(struct keeper *keeper, bool clean);
 /* Kills one that does not obey. */
 void keeper_kill(struct keeper *keeper);
 /* Waits for those that ended, ends those that were idle for long, hunts what dead ones left. */

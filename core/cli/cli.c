@@ -85,7 +85,7 @@ int cli_close_stdout(struct cli *cli, int status)
 /*
  * ---- Options ----
  */
-void cli_print_help(const struct cli_command *command)
+static void print_help(const struct cli_command *command)
 {
 	printf("Usage: hookbox %s [OPTION]...%s%s\n%s.\n\n%s", command->name,
 	       *command->usage ? " " : "", command->usage, command->summary, command->help);
@@ -148,7 +148,7 @@ static int common_option(struct cli *cli, int option)
 	case 'h':
 		if (!cli->command)
 			return option;
-		cli_print_help(cli->command);
+		print_help(cli->command);
 		return end_options(cli, CLI_OK);
 	case CLI_OPT_VERSION:
 		printf("hookbox %s\n", hookbox_version());
