@@ -175,6 +175,7 @@ static void sandbox_free(struct sandbox *sandbox)
 {
 	params_free(sandbox->instance, sandbox->store);
 	pthread_mutex_destroy(&sandbox->lock);
+	cleanup_close(&sandbox->opened_fd);
 	strv_free(&sandbox->env);
 	strv_free(&sandbox->labels);
 	free(sandbox->workdir);
@@ -220,6 +221,7 @@ int sandbox_open(const struct config_sandbox *config, const struct sandbox_plugi
 	if (!sandbox)
 		return error_no_memory(error);
 	pthread_mutex_init(&sandbox->lock, NULL);
+	sandbox->opened_fd = -1;
 	sandbox->plugin = plugin;
 	sandbox->context = *context;
 	extension_copy(plugin, SANDBOX_BOX_EXTENSION, &sandbox->box, sizeof(sandbox->box));
