@@ -7,16 +7,16 @@
 #include <spawn.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "program.h"
 
-#define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 static int __attribute__((format(printf, 3, 4)))
 not_started(struct spawn_result *result, int error_number, const char *format, ...)
@@ -32,46 +32,6 @@ not_started(struct spawn_result *result, int error_number, const char *format, .
 }
 
 /* ---- Finding the program ---- */
-
-/* 0: a file that we may execute; else ENOENT, EACCES, EISDIR ... */
-static int check_program(int dirfd, const char *path)
-{
-	struct stat st;
-
-	if (fstatat(dirfd, path, &st, 0))
-		return errno;
-	if (S_ISDIR(st.st_mode))
-		return EISDIR;
-	if (!S_ISREG(st.st_mode))
-		return EACCES;
-	return faccessat(dirfd, path, X_OK, AT_EACCESS) ? errno : 0;
-}
-
-/* As execvp() does, but relative entries count from where the process will be. */
-static int search_path(int dirfd, const char *name, const char *path, struct buf *found)
-{
-	int failure = ENOENT;
-
-	for (;;) {
-		size_t length = strcspn(path, ":");
-		int code;
-
-		found->size = 0;
-		buf_add(found, length ? path : ".", length ? length : 1);
-		buf_add_char(found, '/');
-		buf_add_string(found, name);
-		if (found->failed)
-			return ENOMEM;
-		code = check_program(dirfd, found->data);
-		if (!code)
-			return 0;
-		if (code == EACCES)
-			failure = EACCES;
-		if (!path[length])
-			return failure;
-		path += length + 1;
-	}
-}
 
 static int no_program(const char *name, int code, struct spawn_result *result)
 {
@@ -102,21 +62,24 @@ static int no_program(const char *name, int code, struct spawn_result *result)
 	}
 }
 
-static int find_program(const struct spawn_request *request, int dirfd, struct buf *found,
+static int find_program(const struct spawn_request *request, int dirfd, char **found,
 			struct spawn_result *result)
 {
 	const char *name = request->argv[0];
 	const char *path = request->path ? request->path : getenv("PATH");
 	int code;
 
-	if (strchr(name, '/')) {
-		buf_add_string(found, name);
-		code = check_program(dirfd, name);
-	} else {
-		code = search_path(dirfd, name, path ? path : DEFAULT_PATH, found);
-	}
+	if (!path)
+		path = PROGRAM_PATH;
+	*found = malloc(PROGRAM_ROOM(name, path));
+	if (!*found)
+		return not_started(result, ENOMEM, "out of memory");
+	if (strchr(name, '/'))
+		code = program_check(dirfd, strcpy(*found, name));
+	else
+		code = program_search(dirfd, name, path, *found);
 	if (!code)
-		return found->failed ? not_started(result, ENOMEM, "out of memory") : 0;
+		return 0;
 	return no_program(name, code, result);
 }
 
@@ -323,7 +286,7 @@ static int open_pidfd(struct process *process, struct spawn_result *result)
 int process_start(const struct spawn_request *request, struct process *process,
 		  struct spawn_result *result)
 {
-	_cleanup_buf_ struct buf program = {0};
+	_cleanup_free_ char *program = NULL;
 	int dirfd;
 	int code;
 
@@ -333,7 +296,7 @@ int process_start(const struct spawn_request *request, struct process *process,
 		return code;
 	code = find_program(request, dirfd, &program, result);
 	if (!code)
-		code = start_with_pipes(request, program.data, dirfd, process, result);
+		code = start_with_pipes(request, program, dirfd, process, result);
 	cleanup_close(&dirfd);
 	if (!code)
 		code = open_pidfd(process, result);

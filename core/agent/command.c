@@ -2,14 +2,12 @@
 /* Starting a call's command. */
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../program.h"
 #include "keeper.h"
 #include "system.h"
-
-#define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 extern char **environ;
 
@@ -101,45 +99,6 @@ static const char *get_entry(const char **env, const char *name)
 
 /* ---- Finding the program, as the host does for its own ---- */
 
-/* 0: a file that may be executed; else ENOENT, EACCES, EISDIR ... */
-static int check_program(int directory, const char *path)
-{
-	struct stat st;
-
-	if (fstatat(directory, path, &st, 0))
-		return errno;
-	if (S_ISDIR(st.st_mode))
-		return EISDIR;
-	if (!S_ISREG(st.st_mode))
-		return EACCES;
-	return faccessat(directory, path, X_OK, AT_EACCESS) ? errno : 0;
-}
-
-static int search_path(struct command *command, const char *name, const char *path)
-{
-	int failure = ENOENT;
-
-	command->found = malloc(strlen(path) + strlen(name) + 3);
-	if (!command->found)
-		return ENOMEM;
-	for (;;) {
-		size_t length = strcspn(path, ":");
-		int code;
-
-		memcpy(command->found, length ? path : ".", length ? length : 1);
-		strcpy(command->found + (length ? length : 1), "/");
-		strcat(command->found, name);
-		code = check_program(command->directory, command->found);
-		if (!code)
-			return 0;
-		if (code == EACCES)
-			failure = EACCES;
-		if (!path[length])
-			return failure;
-		path += length + 1;
-	}
-}
-
 /* A path is tried as it is: only when the system refuses it there is something to find out. */
 static int find_program(struct command *command, struct keeper_report *report)
 {
@@ -150,9 +109,12 @@ static int find_program(struct command *command, struct keeper_report *report)
 		command->path = command->argv[0];
 		return 0;
 	}
-	code = search_path(command, command->argv[0], path ? path : DEFAULT_PATH);
-	if (code == ENOMEM)
-		return not_started(report, FRAME_STEP_RESOURCES, code);
+	if (!path)
+		path = PROGRAM_PATH;
+	command->found = malloc(PROGRAM_ROOM(command->argv[0], path));
+	if (!command->found)
+		return not_started(report, FRAME_STEP_RESOURCES, ENOMEM);
+	code = program_search(command->directory, command->argv[0], path, command->found);
 	if (code)
 		return not_started(report, FRAME_STEP_COMMAND, code);
 	command->path = command->found;
@@ -215,7 +177,7 @@ static bool is_shortage(int code)
 /* Why did the system not take it? */
 static void explain(const struct command *command, int code, struct keeper_report *report)
 {
-	int found = is_shortage(code) ? 0 : check_program(command->directory, command->path);
+	int found = is_shortage(code) ? 0 : program_check(command->directory, command->path);
 
 	if (is_shortage(code))
 		not_started(report, FRAME_STEP_RESOURCES, code);
