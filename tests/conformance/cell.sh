@@ -157,6 +157,12 @@ esac
 case $way in
 one-off) way_keys='agent = off' ;;
 agent) way_keys='agent = auto' ;;
+portable)
+	way=agent way_keys='agent = auto'
+	HOOKBOX_AGENT_DIR=$kit_dir
+	export HOOKBOX_AGENT_DIR
+	cp "$top_builddir/core/agent/portable-agent" "$kit_dir/hookbox-agent" || exit 1
+	;;
 pool) way_keys='pool = 4' ;;
 esac
 printf '%s\n' '[sandbox checked]' "mode = $mode" "$way_keys" "$keys" >"$kit_dir/hookbox.ini"
