@@ -52,6 +52,7 @@ struct keeper_report {
 struct keeper_surroundings {
 	struct rlimit files;	/* as the agent found it */
 	bool adopts;		/* there are subreapers */
+	bool shares;		/* vfork() is none that copies */
 	int null_fd;		/* nothing can be read from it */
 };
 
@@ -68,6 +69,7 @@ struct command {
 	char *found;		/* the same, when it was searched for */
 	int directory;		/* or -1 */
 	const int *fds;
+	int tell_fd;		/* takes an errno value; -1: memory is shared with the child */
 };
 
 /* Starts what the task says: its pid, or -1 with the report filled. */
