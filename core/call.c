@@ -525,6 +525,7 @@ const char *const call_way_names[CALL_N_WAYS] = {
 	[CALL_ONE_OFF] = "one-off",
 	[CALL_BY_AGENT] = "agent",
 	[CALL_POOLED] = "pool",
+	[CALL_BY_SOCKET] = "socket",
 };
 
 static void count_way(const struct call *call)

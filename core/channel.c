@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -82,8 +83,9 @@ void channel_describe_end(struct channel *channel, char *text, size_t size)
 	if (process_ends(&channel->process, 500))
 		waitid(P_PIDFD, (id_t)channel->process.pidfd, &info, WEXITED | WNOHANG | WNOWAIT);
 	/* Somebody may go on talking for ever: no more is read than a pipe holds. */
-	for (int i = 0; i < LAST_READS && channel->process.out[1] >= 0; i++)
-		channel_read_words(channel);
+	for (int i = channel->socket < 0; i < 2; i++)
+		for (int n = 0; n < LAST_READS && channel->process.out[i] >= 0; n++)
+			channel_read_words(channel, i);
 	text_add_last_line(&words, channel->said.data ? channel->said.data : "",
 			   channel->said.size, 300);
 	if (!info.si_pid)
@@ -181,7 +183,7 @@ static int read_greeting(struct opening *opening, bool *greeted, struct hookbox_
 	struct frame frame;
 	size_t room;
 	void *to = frame_reader_room(&channel->reader, &room);
-	ssize_t n = read(channel->process.out[0], to, room);
+	ssize_t n = read(channel_frames_in(channel), to, room);
 	int code;
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
@@ -202,6 +204,21 @@ static int read_greeting(struct opening *opening, bool *greeted, struct hookbox_
 	return code ? 0 : see_request(opening, error);
 }
 
+/* From here on all that the process itself says is words. */
+static void let_in(struct channel *channel, struct door *door)
+{
+	size_t n;
+	const char *noise;
+	int fd = door_accept(door);
+
+	if (fd < 0)
+		return;
+	noise = frame_reader_noise(&channel->reader, &n);
+	buf_add(&channel->said, noise, n);
+	frame_reader_init(&channel->reader, FRAME_FROM_AGENT, channel->buffer, READER_SIZE);
+	channel->socket = fd;
+}
+
 static int see_time(const struct opening *opening, const struct pollfd *cancel,
 		    struct hookbox_error *error)
 {
@@ -215,30 +232,34 @@ static int see_time(const struct opening *opening, const struct pollfd *cancel,
 static int wait_for_agent(struct opening *opening, struct hookbox_error *error)
 {
 	struct channel *channel = opening->channel;
+	struct door *door = opening->start->door;
 	bool greeted = false;
 	int problem = 0;
 
 	while (!problem && !greeted) {
 		bool sending = opening->sent < opening->file.bytes.size;
 		struct pollfd fds[] = {
-			{.fd = channel->process.out[0], .events = POLLIN},
+			{.fd = channel_frames_in(channel), .events = POLLIN},
 			{.fd = sending ? channel->process.in : -1, .events = POLLOUT},
 			{.fd = opening->start->cancel_fd, .events = POLLIN},
 			{.fd = channel->process.out[1], .events = POLLIN},
+			{.fd = door ? door->fd : -1, .events = POLLIN},
 		};
 		int64_t left = opening->start->deadline_us == CLOCK_NEVER ? 60000000 :
 				opening->start->deadline_us - clock_us();
 
-		if (poll(fds, 4,
+		if (poll(fds, 5,
 			 left <= 0	   ? 0
 			 : left < 60000000 ? (int)(left / 1000) + 1
 					   : 60000) < 0)
 			continue;
 		if (fds[3].revents)
-			channel_read_words(channel);
+			channel_read_words(channel, 1);
 		if (fds[1].revents)
 			problem = send_file(opening, error);
-		if (!problem && fds[0].revents)
+		if (fds[4].revents)
+			let_in(channel, door);
+		else if (!problem && fds[0].revents)
 			problem = read_greeting(opening, &greeted, error);
 		if (!problem && !greeted)
 			problem = see_time(opening, &fds[2], error);
@@ -262,6 +283,8 @@ static int greet(struct channel *channel, const struct channel_start *start,
 	channel_commit(&channel->control, frame_put_host_hello(to, FRAME_SMALL_MAX, &hello));
 	channel->heard_us = clock_us();
 	channel_flush(channel);
+	if (channel->unheard)
+		return fail(CHANNEL_NO_WAY, error, "the agent ended as soon as it had greeted");
 	return channel->broken ? fail(CHANNEL_NO_WAY, error, channel->reason) : 0;
 }
 
@@ -289,6 +312,7 @@ static int start_process(struct channel *channel, const struct plan *plan,
 static void channel_free(struct channel *channel)
 {
 	cleanup_close(&channel->wake_fd);
+	cleanup_close(&channel->socket);
 	buf_free(&channel->writing);
 	buf_free(&channel->control);
 	buf_free(&channel->data);
@@ -307,7 +331,9 @@ static struct channel *channel_new(const struct channel_start *start)
 		return NULL;
 	pthread_mutex_init(&channel->lock, NULL);
 	channel->holders = 1;
+	channel->once = start->once;
 	channel->silence_ms = start->silence_ms;
+	channel->socket = -1;
 	channel->process = (struct process){.pidfd = -1, .in = -1, .out = {-1, -1}};
 	channel->buffer = malloc(READER_SIZE);
 	channel->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -336,6 +362,8 @@ int channel_open(const struct channel_start *start, struct channel **channel,
 		problem = wait_for_agent(&opening, error);
 		if (!problem)
 			problem = greet(opening.channel, start, error);
+		if (problem)
+			cleanup_close(&opening.channel->socket);
 		if (problem)
 			end_process(&opening.channel->process, 0, start->end);
 	}
@@ -374,7 +402,8 @@ void channel_close(struct channel *channel, int patience_ms, struct channel_end 
 	struct pipe_guard guard;
 
 	pipe_guard_set(&guard);
-	/* The end of its stdin tells the agent to end. */
+	/* The end of its streams tells the agent to end. */
+	cleanup_close(&channel->socket);
 	end_process(&channel->process, channel->broken ? BROKEN_MS : patience_ms, end);
 	pipe_guard_release(&guard);
 	channel_free(channel);
@@ -383,31 +412,43 @@ void channel_close(struct channel *channel, int patience_ms, struct channel_end 
 void channel_hang_up(struct channel *channel)
 {
 	cleanup_close(&channel->process.in);
+	if (channel->socket >= 0)
+		shutdown(channel->socket, SHUT_WR);
 }
 
 int channel_fd(const struct channel *channel)
 {
-	return channel->process.out[0];
+	return channel_frames_in(channel);
 }
 
 bool channel_is_usable(struct channel *channel)
 {
-	struct pollfd fd = {.events = POLLIN};
+	struct pollfd fds[2] = {{.events = POLLIN}, {.events = POLLIN}};
 	struct pipe_guard guard;
 	bool usable;
 
 	pipe_guard_set(&guard);
 	pthread_mutex_lock(&channel->lock);
-	fd.fd = channel->process.out[0];
+	fds[0].fd = channel_frames_in(channel);
+	fds[1].fd = channel->socket >= 0 ? channel->process.out[0] : -1;
 	/* Nothing comes unasked while no call runs, but the end. */
-	if (!channel->broken && !channel->n_running && poll(&fd, 1, 0) > 0)
-		channel_read(channel);
+	if (!channel->broken && !channel->n_running && poll(fds, 2, 0) > 0) {
+		if (fds[0].revents)
+			channel_read(channel);
+		if (fds[1].revents)
+			channel_read_carrier(channel);
+	}
 	usable = !channel->broken && !channel->unheard && (!channel->silence_ms ||
 				      (clock_us() - channel->sent_us) / 1000 <
 					      channel->silence_ms - SILENCE_MARGIN_MS);
 	pthread_mutex_unlock(&channel->lock);
 	pipe_guard_release(&guard);
 	return usable;
+}
+
+bool channel_has_socket(const struct channel *channel)
+{
+	return channel->socket >= 0;
 }
 
 bool channel_is_full(struct channel *channel)

@@ -9,6 +9,7 @@
 
 #include <stdint.h>
 
+#include "door.h"
 #include "frame.h"
 #include "plan.h"
 #include "spawn.h"
@@ -29,6 +30,7 @@ struct channel_end {
 struct channel_start {
 	const struct plan *plan;	/* what becomes the agent, or lets it in */
 	const char *agent_dir;		/* where agents lie that a box may ask for */
+	struct door *door;		/* where the agent may come in, instead of by stdio; NULL: none */
 	bool once;			/* it serves one call */
 	int64_t silence_ms;		/* the agent ends when it hears nothing for so long; 0: never */
 	int64_t deadline_us;
@@ -62,6 +64,8 @@ void channel_hang_up(struct channel *channel);
 int channel_fd(const struct channel *channel);
 /* [any] May the next call go through it? Not when it is broken, nor when the agent may end soon. */
 bool channel_is_usable(struct channel *channel);
+/* [any] Did the agent come through the door? */
+bool channel_has_socket(const struct channel *channel);
 /* [any] Does the agent run as many calls as it can? */
 bool channel_is_full(struct channel *channel);
 /* [any] What the agent said of itself. Lent. */

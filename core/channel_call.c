@@ -100,7 +100,7 @@ static int send_call(struct runner *runner)
 	if (runner->stdin_ended)
 		call.flags |= FRAME_STDIN_WHOLE;
 	send_block_front(runner, block, size - call.block_here);
-	room = FRAME_MAX;
+	room = FRAME_SMALL_MAX + call.block_here + call.stdin_size;
 	to = channel_reserve(channel, &channel->control, room);
 	if (!to)
 		return ENOMEM;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "channel_parts.h"
@@ -54,7 +55,8 @@ void channel_break(struct channel *channel, const char *format, ...)
 	vsnprintf(channel->reason, sizeof(channel->reason), format, args);
 	va_end(args);
 	/* Whatever the agent runs ends with its stdin, before somebody looks for what is left. */
-	cleanup_close(&channel->process.in);
+	if (!channel->over)
+		channel_hang_up(channel);
 	wake_all(channel);
 }
 
@@ -123,6 +125,15 @@ static void tell_room(struct channel *channel)
 			wake_call(channel->calls[i]);
 }
 
+static ssize_t write_some(const struct channel *channel)
+{
+	const struct buf *bytes = &channel->writing;
+
+	if (channel->socket >= 0)
+		return send(channel->socket, bytes->data, bytes->size, MSG_NOSIGNAL);
+	return write(channel->process.in, bytes->data, bytes->size);
+}
+
 static void drop_unheard(struct channel *channel)
 {
 	buf_consume(&channel->writing, channel->writing.size);
@@ -137,8 +148,7 @@ void channel_flush(struct channel *channel)
 	if (channel->unheard)
 		drop_unheard(channel);
 	while (!channel->broken && choose_queue(channel)) {
-		ssize_t n = write(channel->process.in, channel->writing.data,
-				  channel->writing.size);
+		ssize_t n = write_some(channel);
 
 		if (n >= 0) {
 			buf_consume(&channel->writing, (size_t)n);
@@ -256,18 +266,25 @@ static void answer_ping(struct channel *channel, const struct frame *frame)
 		break_protocol(channel, "it asks again and again, and reads no answer");
 }
 
-static void take_frame(struct channel *channel, const struct frame *frame)
+/* When it has served its one call, what carries it is told at the close: here that would cost time. */
+static void take_bye(struct channel *channel, const struct frame *frame)
 {
 	struct frame_bye bye;
+	bool read = !frame_get_bye(frame, &bye);
 
+	channel->over = channel->once && read && bye.code == FRAME_BYE_DONE;
+	channel_break(channel, "the agent ended: %s",
+		      read && bye.text[0] ? bye.text : "it did not say why");
+}
+
+static void take_frame(struct channel *channel, const struct frame *frame)
+{
 	if (frame->call) {
 		take_call_frame(channel, frame);
 	} else if (frame->type == FRAME_PING) {
 		answer_ping(channel, frame);
 	} else if (frame->type == FRAME_BYE) {
-		channel_break(channel, "the agent ended: %s",
-			      !frame_get_bye(frame, &bye) && bye.text[0] ? bye.text
-									 : "it did not say why");
+		take_bye(channel, frame);
 	}
 }
 
@@ -280,7 +297,7 @@ bool channel_read(struct channel *channel)
 	int code;
 
 	to = frame_reader_room(&channel->reader, &room);
-	n = read(channel->process.out[0], to, room);
+	n = read(channel_frames_in(channel), to, room);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return true;
 	if (n <= 0) {
@@ -303,18 +320,39 @@ bool channel_read(struct channel *channel)
 }
 
 /* What the CLI has to say of itself; only its end counts. */
-void channel_read_words(struct channel *channel)
+bool channel_read_words(struct channel *channel, int index)
 {
 	char words[4096];
-	ssize_t n = read(channel->process.out[1], words, sizeof(words));
+	ssize_t n = read(channel->process.out[index], words, sizeof(words));
 
 	if (n > 0) {
 		buf_add(&channel->said, words, (size_t)n);
 		if (channel->said.size > SAID_MAX)
 			buf_consume(&channel->said, channel->said.size - SAID_MAX);
 	} else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
-		cleanup_close(&channel->process.out[1]);
+		cleanup_close(&channel->process.out[index]);
+		return false;
 	}
+	return true;
+}
+
+/*
+ * When the carrier has ended the box has as well, and what is in the socket is all that comes. Else
+ * it was the carrier alone, and a box that we do not hold is not believed.
+ */
+void channel_read_carrier(struct channel *channel)
+{
+	struct pollfd fd = {.fd = channel->socket, .events = POLLIN};
+	char end[512];
+
+	if (channel->process.out[0] < 0 || channel_read_words(channel, 0))
+		return;
+	while (!channel->broken && poll(&fd, 1, 0) > 0)
+		channel_read(channel);
+	if (channel->broken)
+		return;
+	channel_describe_end(channel, end, sizeof(end));
+	channel_break(channel, "%s", end);
 }
 
 /* ---- Waiting ---- */
@@ -360,14 +398,16 @@ static int64_t keep_alive(struct channel *channel)
 	return speak_by(channel) < hear_by(channel) ? speak_by(channel) : hear_by(channel);
 }
 
-enum { LEAD_IN, LEAD_WORDS, LEAD_OUT, LEAD_WAKE, LEAD_COUNT };
+enum { LEAD_IN, LEAD_WORDS, LEAD_CARRIER, LEAD_OUT, LEAD_WAKE, LEAD_COUNT };
 
 static void lead(struct channel *channel, struct pollfd *own, nfds_t n_own, int64_t until_us)
 {
 	struct pollfd fds[LEAD_COUNT + CHANNEL_OWN_FDS] = {
-		[LEAD_IN] = {.fd = channel->process.out[0], .events = POLLIN},
+		[LEAD_IN] = {.fd = channel_frames_in(channel), .events = POLLIN},
 		[LEAD_WORDS] = {.fd = channel->process.out[1], .events = POLLIN},
-		[LEAD_OUT] = {.fd = has_more_to_write(channel) ? channel->process.in : -1,
+		[LEAD_CARRIER] = {.fd = channel->socket >= 0 ? channel->process.out[0] : -1,
+				  .events = POLLIN},
+		[LEAD_OUT] = {.fd = has_more_to_write(channel) ? channel_frames_out(channel) : -1,
 			      .events = POLLOUT},
 		[LEAD_WAKE] = {.fd = channel->wake_fd, .events = POLLIN},
 	};
@@ -386,11 +426,13 @@ static void lead(struct channel *channel, struct pollfd *own, nfds_t n_own, int6
 	if (fds[LEAD_WAKE].revents && read(channel->wake_fd, &count, sizeof(count)) < 0)
 		channel_break(channel, "the channel cannot be watched: %s", strerror(errno));
 	if (fds[LEAD_WORDS].revents)
-		channel_read_words(channel);
+		channel_read_words(channel, 1);
 	if (fds[LEAD_OUT].revents)
 		channel_flush(channel);
 	if (fds[LEAD_IN].revents)
 		channel_read(channel);
+	if (fds[LEAD_CARRIER].revents)
+		channel_read_carrier(channel);
 	channel->led = false;
 }
 

@@ -40,8 +40,10 @@ struct channel_call {
 struct channel {
 	pthread_mutex_t lock;
 	unsigned int holders;
-	struct process process;		/* the planned one; its `in` and out[0] carry the frames */
+	struct process process;		/* the planned one; its `in` and out[0] carry the frames ... */
+	int socket;			/* ... unless this does; -1: there is none */
 	struct frame_agent_hello agent;
+	bool once;			/* the agent ends after a call, and says so */
 	int64_t silence_ms;
 
 	struct frame_reader reader;
@@ -53,7 +55,7 @@ struct channel {
 	uint64_t batch;			/* how often it was, so far */
 	uint64_t batches_sent;		/* the last of them of which a byte was written */
 	unsigned int n_pongs;		/* in `control` */
-	struct buf said;		/* the last of what the process wrote to stderr */
+	struct buf said;		/* the last of what the process wrote beside the frames */
 	struct channel_call **calls;	/* by CHANNEL_SLOT of their id; NULL: it is free */
 	size_t n_calls;
 	uint32_t n_begun;		/* which makes ids that are not used again soon */
@@ -64,9 +66,21 @@ struct channel {
 	int64_t sent_us;
 	int64_t pinged_us;		/* 0: no answer is due */
 	bool unheard;			/* nothing can be written any more; what is there is read */
+	bool over;			/* the agent has served its one call */
 	bool broken;
 	char reason[1024];		/* why */
 };
+
+/* Where frames come from, and where they go. */
+static inline int channel_frames_in(const struct channel *channel)
+{
+	return channel->socket >= 0 ? channel->socket : channel->process.out[0];
+}
+
+static inline int channel_frames_out(const struct channel *channel)
+{
+	return channel->socket >= 0 ? channel->socket : channel->process.in;
+}
 
 /* ---- Reading and writing (channel_io.c), under the lock ---- */
 
@@ -79,8 +93,13 @@ void channel_flush(struct channel *channel);
 bool channel_read(struct channel *channel);
 /* Asks the agent whether it is there. */
 void channel_ask(struct channel *channel);
-/* Reads what the process says of itself on stderr. */
-void channel_read_words(struct channel *channel);
+/*
+ * Reads what the process says of itself on stderr (1), or on stdout (0) beside a socket. False: it
+ * says no more there.
+ */
+bool channel_read_words(struct channel *channel, int index);
+/* Its stdout, beside a socket: when that ends, so does the channel. */
+void channel_read_carrier(struct channel *channel);
 /* Room for a frame of at most `room` bytes at the queue's end; NULL: no memory, it is broken. */
 void *channel_reserve(struct channel *channel, struct buf *queue, size_t room);
 /* So many of them were written there. */

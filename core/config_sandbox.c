@@ -106,12 +106,25 @@ static int set_pool_max_age(const struct key_place *place, void *settings)
 	return code;
 }
 
+static int set_socket(const struct key_place *place, void *settings)
+{
+	const char *text = NULL;
+	int code = key_scalar(place, &text);
+
+	if (code)
+		return code;
+	((struct config_sandbox *)settings)->socket = strcmp(text, "off");
+	return strcmp(text, "off") && strcmp(text, "auto") ?
+		       key_error(place, "\"%s\" is neither auto nor off", text) : 0;
+}
+
 static const struct key_setter setters[] = {
 	{"agent", set_agent},
 	{"agent_idle", set_agent_idle},
 	{"env", set_env},
 	{"pool", set_pool},
 	{"pool_max_age", set_pool_max_age},
+	{"socket", set_socket},
 	{"workdir", set_workdir},
 	{"shell", set_shell},
 	{"timeout_ms", set_timeout},
@@ -227,7 +240,7 @@ int config_read_sandbox(const struct ini_section *section, struct config_sandbox
 				 "%s: [sandbox %s]: a sandbox's name begins with a letter or a "
 				 "digit; write [sandbox NAME]",
 				 section->where, section->name ? section->name : "");
-	sandbox->shell = sandbox->agent = true;
+	sandbox->shell = sandbox->agent = sandbox->socket = true;
 	sandbox->agent_idle_ms = AGENT_IDLE_MS;
 	sandbox->pool_max_age_ms = POOL_MAX_AGE_MS;
 	sandbox->name = strdup(section->name);

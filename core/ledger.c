@@ -16,6 +16,7 @@
 
 #include "buf.h"
 #include "cleanup.h"
+#include "door.h"
 #include "spawn.h"
 
 #define OWNER_SIZE 49
@@ -210,6 +211,20 @@ static void settle_file(int dirfd, const char *owner, const char *line,
 		unlinkat(dirfd, owner, 0);
 }
 
+/* A door of a killed host: its name is a call id, which is the owner's and a number. */
+static void remove_dead_door(int dirfd, const char *name)
+{
+	size_t length = strlen(name), after = strlen("-00000000" DOOR_SUFFIX);
+	char owner[OWNER_SIZE];
+
+	if (length <= after || length - after >= sizeof(owner) ||
+	    strcmp(name + length - strlen(DOOR_SUFFIX), DOOR_SUFFIX))
+		return;
+	snprintf(owner, sizeof(owner), "%.*s", (int)(length - after), name);
+	if (owner_is_dead(owner))
+		unlinkat(dirfd, name, 0);
+}
+
 int ledger_use(struct ledger *ledger, const char *sandbox, const char *mode, const char *box,
 	       bool (*left)(void *data, const char *owner), void *data, struct hookbox_error *error)
 {
@@ -232,6 +247,8 @@ int ledger_use(struct ledger *ledger, const char *sandbox, const char *mode, con
 	while ((entry = readdir(dir)))
 		if (owner_is_dead(entry->d_name))
 			settle_file(dirfd(dir), entry->d_name, line, left, data);
+		else
+			remove_dead_door(dirfd(dir), entry->d_name);
 	closedir(dir);
 	return 0;
 }

@@ -25,6 +25,7 @@ static const struct {
 	{"agent_idle"},
 	{"pool"},
 	{"pool_max_age"},
+	{"socket"},
 	{"multiplex", true},
 	{"network_keeper", true},
 };

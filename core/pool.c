@@ -5,7 +5,9 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "call.h"
@@ -15,8 +17,6 @@
 
 /* How long after the first call's end the filling begins. */
 #define BEGIN_US 50000
-/* A call that found a box has the processors to itself for so long: most are over by then. */
-#define QUIET_US 5000
 /* What boxes that are being made get at the close, before they are given up. */
 #define CLOSE_US 3000000
 /* Beyond its greatest age an agent that hears nothing ends of itself. */
@@ -55,8 +55,9 @@ static struct pool *pool_new(struct sandbox *sandbox, const struct config_sandbo
 	pool->max_age_us = config->pool_max_age_ms ? config->pool_max_age_ms * 1000 : CLOCK_NEVER;
 	pool->silence_ms = config->pool_max_age_ms ? config->pool_max_age_ms + SILENCE_MORE_MS : 0;
 	pool->fill_from_us = CLOCK_NEVER;
+	pool->mounted = config->socket ? POOL_SOCKET : POOL_MOUNTED;
 	pool->way = sandbox->agent_path ? POOL_THERE :
-		    sandbox->plugin->flags & SANDBOX_MOUNTS ? POOL_MOUNTED : POOL_SENT;
+		    sandbox->plugin->flags & SANDBOX_MOUNTS ? pool->mounted : POOL_SENT;
 	TAILQ_INIT(&pool->waiting);
 	TAILQ_INIT(&pool->ending);
 	pthread_mutex_init(&pool->lock, NULL);
@@ -64,9 +65,19 @@ static struct pool *pool_new(struct sandbox *sandbox, const struct config_sandbo
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_cond_init(&pool->changed, &monotonic);
 	pthread_condattr_destroy(&monotonic);
+	pool->watch_fd = epoll_create1(EPOLL_CLOEXEC);
 	pool->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	pool->later_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	pool->cancel_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	return pool;
+}
+
+/* The keeper knows what woke it by the address. */
+static bool watch(struct pool *pool, int *fd)
+{
+	struct epoll_event event = {.events = EPOLLIN, .data.ptr = fd};
+
+	return !epoll_ctl(pool->watch_fd, EPOLL_CTL_ADD, *fd, &event);
 }
 
 int pool_open(struct sandbox *sandbox, const struct config_sandbox *config, struct pool **pool,
@@ -90,7 +101,8 @@ int pool_open(struct sandbox *sandbox, const struct config_sandbox *config, stru
 		return 0;
 	}
 	*pool = pool_new(sandbox, config);
-	if (*pool && (*pool)->wake_fd >= 0 && (*pool)->cancel_fd >= 0)
+	if (*pool && watch(*pool, &(*pool)->wake_fd) && watch(*pool, &(*pool)->later_fd) &&
+	    (*pool)->cancel_fd >= 0)
 		return 0;
 	pool_close(take_pointer(*pool));
 	return error_set(error, -ENOMEM, "out of memory or descriptors");
@@ -153,7 +165,9 @@ void pool_close(struct pool *pool)
 		stop_threads(pool);
 	pthread_cond_destroy(&pool->changed);
 	pthread_mutex_destroy(&pool->lock);
+	cleanup_close(&pool->watch_fd);
 	cleanup_close(&pool->wake_fd);
+	cleanup_close(&pool->later_fd);
 	cleanup_close(&pool->cancel_fd);
 	free(pool);
 }
@@ -194,12 +208,16 @@ struct pool_box *pool_take(struct pool *pool)
 		if (usable)
 			break;
 		pool_retire(pool, box);
+		pool_signal(pool->wake_fd);
 	}
 	if (!box)
 		pool->stats.misses++;
 	else if (pool->stats.hits++, pool->fill_from_us < clock_us())
-		pool->fill_from_us = clock_us() + QUIET_US;
-	pthread_cond_broadcast(&pool->changed);
+		pool->fill_from_us = clock_us() + POOL_QUIET_US;
+	if (box)
+		pool_wake_later(pool);
+	else
+		pthread_cond_broadcast(&pool->changed);
 	pthread_mutex_unlock(&pool->lock);
 	if (!begun)
 		log_write(pool->sandbox->context.log, SANDBOX_LOG_WARNING,
@@ -212,6 +230,7 @@ void pool_end_later(struct pool *pool, struct pool_box *box)
 {
 	pthread_mutex_lock(&pool->lock);
 	pool_retire(pool, box);
+	pool_wake_later(pool);
 	pthread_mutex_unlock(&pool->lock);
 }
 

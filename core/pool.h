@@ -40,6 +40,7 @@ struct pool_stats {
 	uint64_t hits;
 	uint64_t misses;		/* calls that started cold */
 	uint64_t refills;		/* boxes that became ready */
+	uint64_t sockets;		/* of these, spoken to over one */
 	uint64_t failures;		/* that did not */
 	uint64_t deaths;		/* that ended while they waited */
 	size_t waiting;

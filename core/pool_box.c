@@ -13,19 +13,24 @@
 /* A box ends when its agent does; an engine that has much to do takes its time over it. */
 #define END_MS 10000
 /*
- * Where the agent's file shows: every box has a /dev of its own that mounts can be made in, also
- * where its root is read-only.
+ * Where the agent's file and the door show: every box has a /dev of its own that mounts can be made
+ * in, also where its root is read-only.
  */
 #define MOUNT_PATH "/dev/hookbox-agent"
+#define DOOR_PATH "/dev/hookbox-door"
 
-static int make_plan(struct sandbox *sandbox, enum pool_way way, const char *id, struct plan *plan,
-		     struct hookbox_error *error)
+static int make_plan(struct sandbox *sandbox, enum pool_way way, const char *id,
+		     const struct door *door, struct plan *plan, struct hookbox_error *error)
 {
 	static const char *const none[] = {NULL};
 	_cleanup_strv_ struct strv argv = {0};
 	_cleanup_strv_ struct strv labels = {0};
 	_cleanup_free_ char *file = NULL;
-	struct sandbox_mount mount = {.box_path = MOUNT_PATH, .read_only = true};
+	bool mounted = way == POOL_MOUNTED || way == POOL_SOCKET;
+	struct sandbox_mount mounts[] = {
+		{.box_path = MOUNT_PATH, .read_only = true},
+		{.host_path = door->path, .box_path = DOOR_PATH, .read_only = true},
+	};
 	struct sandbox_plan_request request = {
 		.size = sizeof(request),
 		.purpose = SANDBOX_PURPOSE_POOL,
@@ -40,12 +45,16 @@ static int make_plan(struct sandbox *sandbox, enum pool_way way, const char *id,
 		strv_add(&argv, way == POOL_THERE ? sandbox->agent_path : MOUNT_PATH);
 		strv_add(&argv, "--once");
 	}
-	if (way == POOL_MOUNTED) {
-		mount.host_path = file = agent_file_path(sandbox->context.agent_dir);
-		request.mounts = (struct sandbox_mount_list){1, &mount};
+	if (mounted) {
+		mounts[0].host_path = file = agent_file_path(sandbox->context.agent_dir);
+		request.mounts = (struct sandbox_mount_list){door->path ? 2 : 1, mounts};
+	}
+	if (door->path) {
+		strv_add(&argv, "--connect");
+		strv_add(&argv, DOOR_PATH);
 	}
 	call_add_labels(sandbox, id, &labels);
-	if (argv.failed || labels.failed || (way == POOL_MOUNTED && !file))
+	if (argv.failed || labels.failed || (mounted && !file))
 		return error_no_memory(error);
 	request.argv = strv_view(&argv);
 	request.labels = strv_view(&labels);
@@ -68,10 +77,13 @@ int pool_box_create(struct sandbox *sandbox, enum pool_way way, int64_t silence_
 {
 	_cleanup_free_ struct pool_box *box = calloc(1, sizeof(*box));
 	_cleanup_plan_ struct plan plan = {0};
+	_cleanup_door_ struct door door = {.fd = -1};
 	struct channel_end end = {0};
+	const char *dir = ledger_state_dir(sandbox->context.ledger);
 	const struct channel_start start = {
 		.plan = &plan,
 		.agent_dir = sandbox->context.agent_dir,
+		.door = &door,
 		.once = true,
 		.silence_ms = silence_ms,
 		.deadline_us = clock_deadline_us(CREATE_MS),
@@ -85,7 +97,9 @@ int pool_box_create(struct sandbox *sandbox, enum pool_way way, int64_t silence_
 		return CHANNEL_NO_WAY;
 	}
 	ledger_new_call_id(sandbox->context.ledger, box->id);
-	if (make_plan(sandbox, way, box->id, &plan, error))
+	if (way == POOL_SOCKET && dir)
+		door_open(&door, dir, box->id);
+	if (make_plan(sandbox, way, box->id, &door, &plan, error))
 		return CHANNEL_NO_WAY;
 	problem = channel_open(&start, &box->channel, error);
 	if (problem) {

@@ -21,11 +21,14 @@ struct pool_box {
 /* How the agent gets into a box. */
 enum pool_way {
 	POOL_THERE,			/* it lies in the box */
-	POOL_MOUNTED,			/* we make our file visible there */
+	POOL_SOCKET,			/* we make our file visible there, and a door beside it */
+	POOL_MOUNTED,			/* our file alone */
 	POOL_SENT,			/* the box's shell asks for it */
 };
 
 #define POOL_FILLERS 2
+/* A call that found a box has the processors to itself for so long: most are over by then. */
+#define POOL_QUIET_US 5000
 
 TAILQ_HEAD(pool_list, pool_box);
 
@@ -35,7 +38,9 @@ struct pool {
 	int64_t max_age_us;		/* CLOCK_NEVER: none */
 	int64_t silence_ms;
 	_Atomic pid_t pid;		/* whose threads they are; 0: none were started */
-	int wake_fd;			/* wakes the keeper */
+	int watch_fd;			/* what the keeper waits for: boxes, and these two */
+	int wake_fd;			/* wakes it now */
+	int later_fd;			/* a timer that wakes it when a call has had its quiet */
 	int cancel_fd;			/* readable: boxes that are being made are given up */
 	pthread_t fillers[POOL_FILLERS];
 	size_t n_fillers;
@@ -44,9 +49,11 @@ struct pool {
 	pthread_cond_t changed;
 	bool stopping;
 	bool over;			/* the keeper has ended the last box */
+	bool later;			/* the timer runs */
 	bool hopeless;			/* no agent can run in these boxes */
 	int64_t fill_from_us;
 	enum pool_way way;
+	enum pool_way mounted;		/* POOL_MOUNTED, or POOL_SOCKET where that is wanted */
 	bool way_works;
 	unsigned int failed_in_row;
 	struct pool_list waiting;	/* the oldest first */
@@ -67,13 +74,17 @@ bool pool_box_end(struct sandbox *sandbox, struct pool_box *box, char reason[SAN
 
 /* ---- Boxes that wait and go (pool_threads.c), under the lock ---- */
 
+/* Lets it wait, as the first or the last. */
+void pool_put_in(struct pool *pool, struct pool_box *box, bool first);
 /* Takes one out of those that wait. */
 void pool_take_out(struct pool *pool, struct pool_box *box);
-/* Hands one, which is in no list, to the keeper. */
+/* Leaves one, which is in no list, to the keeper, without waking it. */
 void pool_retire(struct pool *pool, struct pool_box *box);
 bool pool_box_is_too_old(const struct pool *pool, const struct pool_box *box);
 /* Waits for a change until then. */
 void pool_wait_until(struct pool *pool, int64_t us);
+/* Wakes the threads in a moment: a call runs, and each of them would take a processor from it. */
+void pool_wake_later(struct pool *pool);
 /* Makes an eventfd readable. */
 void pool_signal(int fd);
 

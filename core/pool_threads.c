@@ -4,8 +4,9 @@
  * box to the thread that started it. The keeper watches the boxes that wait, and ends those that
  * are used, old or dead. The lock is never held while one of them waits for anything else.
  */
-#include <poll.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "call.h"
@@ -19,6 +20,7 @@
 #define YOUNG_US 10000000
 /* While more than so many wait to be ended beyond the pool's size, none is made. */
 #define ENDING_MAX 16
+#define EVENTS_AT_ONCE 16
 
 /* ---- Waking and moving ---- */
 
@@ -29,6 +31,15 @@ void pool_signal(int fd)
 	/* A counter that is full wakes as well. */
 	if (write(fd, &one, sizeof(one)) < 0)
 		return;
+}
+
+void pool_wake_later(struct pool *pool)
+{
+	const struct itimerspec quiet = {.it_value.tv_nsec = POOL_QUIET_US * 1000};
+
+	/* Calls that come one after the other must not put it off for ever. */
+	if (!pool->later)
+		pool->later = !timerfd_settime(pool->later_fd, 0, &quiet, NULL);
 }
 
 void pool_wait_until(struct pool *pool, int64_t us)
@@ -46,13 +57,24 @@ void pool_retire(struct pool *pool, struct pool_box *box)
 	box->over_us = clock_us();
 	TAILQ_INSERT_TAIL(&pool->ending, box, link);
 	pool->stats.ending++;
-	pool_signal(pool->wake_fd);
-	if (pool->stopping)
-		pthread_cond_broadcast(&pool->changed);
+}
+
+void pool_put_in(struct pool *pool, struct pool_box *box, bool first)
+{
+	struct epoll_event event = {.events = EPOLLIN, .data.ptr = box};
+
+	/* One that cannot be watched is looked at when it is taken. */
+	epoll_ctl(pool->watch_fd, EPOLL_CTL_ADD, channel_fd(box->channel), &event);
+	if (first)
+		TAILQ_INSERT_HEAD(&pool->waiting, box, link);
+	else
+		TAILQ_INSERT_TAIL(&pool->waiting, box, link);
+	pool->stats.waiting++;
 }
 
 void pool_take_out(struct pool *pool, struct pool_box *box)
 {
+	epoll_ctl(pool->watch_fd, EPOLL_CTL_DEL, channel_fd(box->channel), NULL);
 	TAILQ_REMOVE(&pool->waiting, box, link);
 	pool->stats.waiting--;
 }
@@ -112,14 +134,28 @@ static void put_off(struct pool *pool)
 	pool->fill_from_us = clock_us() + (pause < PAUSE_LONGEST_US ? pause : PAUSE_LONGEST_US);
 }
 
-/* Where the agent's file cannot be shown, the box's shell may still take it. */
+/* Where files cannot be shown, the box's shell may still take the agent's. */
+static enum pool_way way_after(const struct pool *pool, enum pool_way way)
+{
+	bool mounts = pool->sandbox->plugin->flags & SANDBOX_MOUNTS;
+
+	switch (way) {
+	case POOL_SOCKET:
+		return POOL_MOUNTED;
+	case POOL_MOUNTED:
+		return pool->sandbox->shell ? POOL_SENT : pool->mounted;
+	case POOL_SENT:
+		return mounts ? pool->mounted : POOL_SENT;
+	default:
+		return way;
+	}
+}
+
+/* False: what failed is what will be done the next time. */
 static bool try_other_way(struct pool *pool, enum pool_way way)
 {
-	if (pool->way_works || way == POOL_THERE || !pool->sandbox->shell)
-		return false;
-	if (pool->way == way)
-		pool->way = way == POOL_SENT && pool->sandbox->plugin->flags & SANDBOX_MOUNTS ?
-				    POOL_MOUNTED : POOL_SENT;
+	if (pool->way == way && !pool->way_works)
+		pool->way = way_after(pool, way);
 	return pool->way != way;
 }
 
@@ -133,6 +169,9 @@ static bool take_failure(struct pool *pool, enum pool_way way, int problem)
 		return false;
 	other = try_other_way(pool, way);
 	pool->stats.failures++;
+	/* Without a socket it is slower, and that is all. */
+	if (way == POOL_SOCKET && other)
+		return false;
 	pool->hopeless = problem == CHANNEL_NO_AGENT && !other;
 	put_off(pool);
 	return first || pool->hopeless;
@@ -140,12 +179,13 @@ static bool take_failure(struct pool *pool, enum pool_way way, int problem)
 
 static void take_box(struct pool *pool, enum pool_way way, struct pool_box *box)
 {
-	pool->way = way;
+	/* An agent that did not find the door open came by its stdout; so will the others. */
+	pool->way = way == POOL_SOCKET && !channel_has_socket(box->channel) ? POOL_MOUNTED : way;
 	pool->way_works = true;
 	pool->failed_in_row = 0;
 	pool->stats.refills++;
-	TAILQ_INSERT_TAIL(&pool->waiting, box, link);
-	pool->stats.waiting++;
+	pool->stats.sockets += channel_has_socket(box->channel);
+	pool_put_in(pool, box, false);
 	if (pool->stats.waiting > pool->size)
 		retire_waiting(pool, TAILQ_FIRST(&pool->waiting));
 }
@@ -235,8 +275,7 @@ static void look_at(struct pool *pool, struct pool_box *box)
 	usable = channel_is_usable(box->channel);
 	pthread_mutex_lock(&pool->lock);
 	if (usable) {
-		TAILQ_INSERT_HEAD(&pool->waiting, box, link);
-		pool->stats.waiting++;
+		pool_put_in(pool, box, true);
 		return;
 	}
 	pool->stats.deaths++;
@@ -246,14 +285,25 @@ static void look_at(struct pool *pool, struct pool_box *box)
 	pthread_cond_broadcast(&pool->changed);
 }
 
-static struct pool_box *find_by_fd(struct pool *pool, int fd)
+/* Somebody may have taken it since. */
+static bool is_waiting(struct pool *pool, const struct pool_box *asked)
 {
 	struct pool_box *box;
 
 	TAILQ_FOREACH(box, &pool->waiting, link)
-		if (channel_fd(box->channel) == fd)
-			return box;
-	return NULL;
+		if (box == asked)
+			return true;
+	return false;
+}
+
+static void take_wake(struct pool *pool, const int *fd)
+{
+	uint64_t count;
+
+	if (read(*fd, &count, sizeof(count)) < 0 || fd == &pool->wake_fd)
+		return;
+	pool->later = false;
+	pthread_cond_broadcast(&pool->changed);
 }
 
 static int next_look_ms(struct pool *pool)
@@ -270,23 +320,20 @@ static int next_look_ms(struct pool *pool)
 /* Waits until there is something to do. Without the lock meanwhile. */
 static void watch(struct pool *pool)
 {
-	struct pollfd fds[1 + CONFIG_POOL_MAX] = {{.fd = pool->wake_fd, .events = POLLIN}};
-	int timeout_ms = next_look_ms(pool);
-	struct pool_box *box;
-	uint64_t count;
-	nfds_t n = 1;
+	struct epoll_event events[EVENTS_AT_ONCE];
+	int timeout_ms = next_look_ms(pool), n;
 
-	TAILQ_FOREACH(box, &pool->waiting, link)
-		fds[n++] = (struct pollfd){.fd = channel_fd(box->channel), .events = POLLIN};
 	pthread_mutex_unlock(&pool->lock);
-	if (poll(fds, n, timeout_ms) < 0)
-		n = 0;
-	if (n && fds[0].revents && read(pool->wake_fd, &count, sizeof(count)) < 0)
-		n = 1;
+	n = epoll_wait(pool->watch_fd, events, EVENTS_AT_ONCE, timeout_ms);
 	pthread_mutex_lock(&pool->lock);
-	for (nfds_t i = 1; i < n; i++)
-		if (fds[i].revents && (box = find_by_fd(pool, fds[i].fd)))
-			look_at(pool, box);
+	for (int i = 0; i < n; i++) {
+		void *what = events[i].data.ptr;
+
+		if (what == &pool->wake_fd || what == &pool->later_fd)
+			take_wake(pool, what);
+		else if (is_waiting(pool, what))
+			look_at(pool, what);
+	}
 }
 
 static void retire_old(struct pool *pool)

@@ -39,6 +39,7 @@ enum call_way {
 	CALL_ONE_OFF = 0,	/* by a process of the call's own, or sandbox.run/1 */
 	CALL_BY_AGENT,		/* through the channel to a box that stays */
 	CALL_POOLED,		/* in a box that waited */
+	CALL_BY_SOCKET,		/* the same, over a unix socket */
 	CALL_N_WAYS,
 };
 

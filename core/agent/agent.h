@@ -105,6 +105,7 @@ struct keeper {
 struct agent {
 	struct watch watch;
 	struct watch_item in, out;
+	struct watch_item carrier;	/* stdin, when a socket carries the frames: only its end counts */
 	struct frame_reader reader;
 	unsigned char *reader_buffer;
 	struct bytes outbox;
@@ -136,6 +137,11 @@ struct agent {
 };
 
 /* ---- main loop (loop.c) ---- */
+/*
+ * Before there is a channel: takes one call through everything, with a command that cannot be. What
+ * a first call would find cold, or still shared with the keeper that was forked, is not so any more.
+ */
+void agent_rehearse(struct agent *agent);
 /* Serves the channel until it ends; returns the exit status. */
 int agent_serve(struct agent *agent);
 int64_t agent_clock_us(void);
@@ -143,7 +149,8 @@ int64_t agent_clock_us(void);
 void agent_wake_at(struct agent *agent, int64_t us);
 
 /* ---- the channel (channel.c) ---- */
-int channel_open(struct agent *agent);
+/* Over the socket at that path, or over stdin and stdout when it is NULL or cannot be connected to. */
+int channel_open(struct agent *agent, const char *path);
 void channel_greet(struct agent *agent);
 /* Writes what waits. */
 void channel_flush(struct agent *agent);
@@ -158,6 +165,8 @@ struct call *call_find(struct agent *agent, uint32_t id);
 /* 0, or a frame_error. */
 int call_take_block(struct agent *agent, const struct frame *frame);
 int call_begin(struct agent *agent, const struct frame *frame);
+/* The same, of a frame that was read and checked. */
+int call_run(struct agent *agent, uint32_t id, const struct frame_call *asked);
 /* Ends it for this reason, unless another came first. */
 void call_stop(struct call *call, enum frame_end reason, uint32_t grace_ms);
 /* The keeper's word on its end, or what the agent says in its place. */

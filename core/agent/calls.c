@@ -420,7 +420,7 @@ static int start_call(struct call *call, const struct frame_call *asked, const u
 	return code;
 }
 
-static int begin(struct agent *agent, uint32_t id, const struct frame_call *asked)
+int call_run(struct agent *agent, uint32_t id, const struct frame_call *asked)
 {
 	const unsigned char *block = whole_block(agent, asked);
 	struct call *call;
@@ -458,7 +458,7 @@ int call_begin(struct agent *agent, const struct frame *frame)
 	if (!error)
 		error = check_call(agent, frame->call, &asked);
 	if (!error)
-		error = begin(agent, frame->call, &asked);
+		error = call_run(agent, frame->call, &asked);
 	bytes_free(&agent->block);
 	return error;
 }

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The agent's end of the channel: frames in on descriptor 0, frames out on 1. */
+/* The agent's end of the channel: frames in on descriptor 0 and out on 1, or both on a socket. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -203,19 +205,57 @@ static void in_ready(void *data, struct watch_item *item, int events)
 
 /* ---- Beginning ---- */
 
-int channel_open(struct agent *agent)
+static void carrier_ready(void *data, struct watch_item *item, int events)
 {
-	int flags = fcntl(STDOUT_FILENO, F_GETFL);
+	struct agent *agent = data;
+	char unwanted[256];
+	ssize_t n = read(item->fd, unwanted, sizeof(unwanted));
 
-	if (flags < 0 || fcntl(STDOUT_FILENO, F_SETFL, flags | O_NONBLOCK))
+	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR))
+		agent->closing = true;
+}
+
+/* Two descriptors, since each is watched for one thing; false: there is nobody. */
+static bool connect_to(const char *path, int *in, int *out)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+	if (strlen(path) >= sizeof(address.sun_path))
+		return false;
+	strcpy(address.sun_path, path);
+	*in = socket(AF_UNIX, SOCK_STREAM, 0);
+	if (*in < 0)
+		return false;
+	fcntl(*in, F_SETFD, FD_CLOEXEC);
+	*out = connect(*in, (struct sockaddr *)&address, sizeof(address)) ?
+		       -1 : fcntl(*in, F_DUPFD_CLOEXEC, 3);
+	if (*out < 0)
+		close(*in);
+	return *out >= 0;
+}
+
+int channel_open(struct agent *agent, const char *path)
+{
+	int in = STDIN_FILENO, out = STDOUT_FILENO, code = 0, flags;
+	bool connected = path && connect_to(path, &in, &out);
+
+	if (!connected) {
+		in = STDIN_FILENO;
+		out = STDOUT_FILENO;
+	}
+	flags = fcntl(out, F_GETFL);
+	if (flags < 0 || fcntl(out, F_SETFL, flags | O_NONBLOCK))
 		return errno;
 	agent->reader_buffer = malloc(FRAME_READER_MIN);
 	if (!agent->reader_buffer)
 		return ENOMEM;
 	frame_reader_init(&agent->reader, FRAME_FROM_HOST, agent->reader_buffer, FRAME_READER_MIN);
-	agent->in = (struct watch_item){.fd = STDIN_FILENO, .ready = in_ready};
-	agent->out = (struct watch_item){.fd = STDOUT_FILENO, .ready = out_ready};
-	return watch_set(&agent->watch, &agent->in, WATCH_READ);
+	agent->in = (struct watch_item){.fd = in, .ready = in_ready};
+	agent->out = (struct watch_item){.fd = out, .ready = out_ready};
+	agent->carrier = (struct watch_item){.fd = STDIN_FILENO, .ready = carrier_ready};
+	if (connected)
+		code = watch_set(&agent->watch, &agent->carrier, WATCH_READ);
+	return code ? code : watch_set(&agent->watch, &agent->in, WATCH_READ);
 }
 
 void channel_greet(struct agent *agent)

@@ -12,12 +12,33 @@
 #define FDS_OF_CALL 5
 #define FDS_OF_AGENT 32
 
+struct options {
+	bool once;
+	bool remove;
+	const char *connect;
+};
+
+static bool options_read(struct options *options, char **argv)
+{
+	for (argv++; *argv; argv++) {
+		if (!strcmp(*argv, "--once"))
+			options->once = true;
+		else if (!strcmp(*argv, "--remove"))
+			options->remove = true;
+		else if (!strcmp(*argv, "--connect") && argv[1])
+			options->connect = *++argv;
+		else
+			return false;
+	}
+	return true;
+}
+
 static int say_what_it_is(int status)
 {
 	fprintf(status ? stderr : stdout,
 		"hookbox-agent: hookbox starts this program in a sandbox, to run commands there "
 		"for a host that speaks frames with it on stdin and stdout; it takes --once, "
-		"--remove (its own file) and --version\n");
+		"--connect SOCKET (frames go there), --remove (its own file) and --version\n");
 	return status;
 }
 
@@ -103,14 +124,13 @@ static void set_limits(struct agent *agent)
 	agent->max_calls = calls < 1 ? 1 : calls < MAX_CALLS ? (uint32_t)calls : MAX_CALLS;
 }
 
-static int set_up(struct agent *agent, bool once)
+static int set_up(struct agent *agent, const struct options *options)
 {
 	int code = set_descriptors(agent);
 
 	if (code)
 		return code;
 	set_limits(agent);
-	agent->once = once;
 	agent->ready_end = &agent->ready;
 	agent->next_us = NEVER;
 	agent->now_us = agent->heard_us = agent->reaped_us = agent_clock_us();
@@ -120,13 +140,17 @@ static int set_up(struct agent *agent, bool once)
 	agent->surroundings.adopts = system_adopt_orphans();
 	agent->surroundings.shares = system_vfork_shares();
 	code = watch_open(&agent->watch);
-	return code ? code : channel_open(agent);
+	if (code)
+		return code;
+	keepers_prepare(agent);
+	agent_rehearse(agent);
+	agent->once = options->once;
+	return channel_open(agent, options->connect);
 }
 
 int main(int argc, char **argv)
 {
-	bool once = argc == 2 && !strcmp(argv[1], "--once");
-	bool remove = argc == 2 && !strcmp(argv[1], "--remove");
+	struct options options = {0};
 	struct agent *agent;
 	int status;
 
@@ -134,19 +158,18 @@ int main(int argc, char **argv)
 		return printf("hookbox-agent %s\n", AGENT_VERSION) < 0;
 	if (argc == 2 && !strcmp(argv[1], "--help"))
 		return say_what_it_is(0);
-	if ((argc > 1 && !once && !remove) || isatty(STDIN_FILENO) || isatty(STDOUT_FILENO))
+	if (!argc || !options_read(&options, argv) || isatty(STDIN_FILENO) || isatty(STDOUT_FILENO))
 		return say_what_it_is(2);
-	if (remove)
+	if (options.remove)
 		remove_file(argv[0]);
 	set_signals();
 	agent = calloc(1, sizeof(*agent));
-	status = agent ? set_up(agent, once) : ENOMEM;
+	status = agent ? set_up(agent, &options) : ENOMEM;
 	if (status) {
 		fprintf(stderr, "hookbox-agent: it cannot work here: %s\n", strerror(status));
 		return 1;
 	}
 	channel_greet(agent);
-	keepers_prepare(agent);
 	status = agent_serve(agent);
 	bytes_free(&agent->outbox);
 	bytes_free(&agent->block);

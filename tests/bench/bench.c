@@ -65,7 +65,7 @@ void print_result(const char *name, double us, const char *base, double base_us,
 	fflush(stdout);
 }
 
-static void print_skip(const char *name, const char *why)
+void print_skip(const char *name, const char *why)
 {
 	if (options.json)
 		printf("%s\n  \"%s\": {\"skipped\": \"%s\"}", n_printed++ ? "," : "{", name, why);
@@ -306,7 +306,7 @@ static void measure_engine(void)
 	measure_docker("docker_exec", "container", options.container, exec_argv, options.runs / 15);
 	measure_channel();
 	measure_docker("docker_run", "image", options.image, run_argv, options.runs / 30);
-	measure_pool();
+	measure_docker_pools();
 	measure_load();
 	measure_stream();
 }
@@ -392,7 +392,8 @@ static const struct {
 };
 #define N_TEXTS (sizeof(text_options) / sizeof(text_options[0]))
 
-enum { OPTION_RUNS = N_TEXTS, OPTION_JSON, OPTION_VM_PORT, OPTION_VM_FLOOR, OPTION_ENDLESS };
+enum { OPTION_RUNS = N_TEXTS, OPTION_JSON, OPTION_VM_PORT, OPTION_VM_FLOOR, OPTION_BWRAP,
+	OPTION_ENDLESS };
 
 static void take_option(int option)
 {
@@ -409,6 +410,9 @@ static void take_option(int option)
 	case OPTION_VM_FLOOR:
 		options.vm_floor = atof(optarg);
 		break;
+	case OPTION_BWRAP:
+		options.bwrap = true;
+		break;
 	case OPTION_ENDLESS:
 		options.endless = true;
 		break;
@@ -421,11 +425,12 @@ static void take_option(int option)
 
 static void parse_options(int argc, char **argv)
 {
-	struct option known[N_TEXTS + 6] = {
+	struct option known[N_TEXTS + 7] = {
 		[OPTION_RUNS] = {"runs", required_argument, NULL, OPTION_RUNS},
 		[OPTION_JSON] = {"json", no_argument, NULL, OPTION_JSON},
 		[OPTION_VM_PORT] = {"vm-port", required_argument, NULL, OPTION_VM_PORT},
 		[OPTION_VM_FLOOR] = {"vm-floor", required_argument, NULL, OPTION_VM_FLOOR},
+		[OPTION_BWRAP] = {"bwrap", no_argument, NULL, OPTION_BWRAP},
 		[OPTION_ENDLESS] = {"endless", no_argument, NULL, OPTION_ENDLESS},
 	};
 	int option;
@@ -457,6 +462,10 @@ int main(int argc, char **argv)
 	measure_open(f);
 	measure_memory();
 	measure_engine();
+	if (options.bwrap)
+		measure_bwrap_pools();
+	else
+		print_skip("bwrap_run, pool", "no bubblewrap");
 	if (options.kubectl && options.kubeconfig && options.pod)
 		measure_kubectl();
 	else

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What the parts of the benchmark share. bench.c: one call at a time. bench_load.c: many, and large.
- * bench_pool.c: fresh boxes. bench_far.c: backends that are far away. */
+ * bench_pool.c: boxes that wait. bench_far.c: backends that are far away. */
 #ifndef BENCH_BENCH_H
 #define BENCH_BENCH_H
 
@@ -19,6 +19,7 @@ extern struct bench_options {
 	const char *no_engine;	/* why not */
 	const char *image;	/* has /hook */
 	const char *container;	/* has /hook */
+	bool bwrap;		/* bubblewrap makes sandboxes here */
 	const char *kubectl;	/* path of the CLI; NULL: no cluster */
 	const char *kubeconfig;	/* "--kubeconfig=PATH" */
 	const char *pod;	/* has /hook, and is a container of this machine */
@@ -34,6 +35,7 @@ extern char input[1024];	/* of the hook */
 void fail(const char *what, const char *why) __attribute__((noreturn));
 /* One result: a time, what it is compared to, and the ratio that is aimed at (0: none). */
 void print_result(const char *name, double us, const char *base, double base_us, double bar);
+void print_skip(const char *name, const char *why);
 struct hookbox *open_box(const char *config);
 
 struct samples {
@@ -53,8 +55,9 @@ double time_exec(struct hookbox *box, const char *sandbox, const char *const *ar
 /* With a channel to the container, which the first call has opened. */
 struct hookbox *open_channel(void);
 
-/* Calls that find a fresh container ready. (bench_pool.c) */
-void measure_pool(void);
+/* Calls that find a full pool, and how fast one fills. (bench_pool.c) */
+void measure_docker_pools(void);
+void measure_bwrap_pools(void);
 
 /* Calls through one channel, 1 to 256 at once, against as many processes of this machine. */
 void measure_load(void);

@@ -63,6 +63,9 @@ else
 		set -- --no-engine "no image for the benchmark can be made" "$@"
 	fi
 fi
+if bwrap --unshare-all --ro-bind / / true 2>/dev/null; then
+	set -- --bwrap "$@"
+fi
 if prepare_pod >/dev/null 2>&1; then
 	set -- --kubectl "$kubectl" --kubeconfig "--kubeconfig=$kubeconfig" --pod "$pod" "$@"
 fi

@@ -163,7 +163,10 @@ portable)
 	export HOOKBOX_AGENT_DIR
 	cp "$top_builddir/core/agent/portable-agent" "$kit_dir/hookbox-agent" || exit 1
 	;;
-pool) way_keys='pool = 4' ;;
+pool) way_keys='pool = 4
+socket = off' ;;
+socket) way_keys='pool = 4
+socket = auto' ;;
 esac
 printf '%s\n' '[sandbox checked]' "mode = $mode" "$way_keys" "$keys" >"$kit_dir/hookbox.ini"
 run_kit | $filter

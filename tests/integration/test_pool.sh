@@ -34,7 +34,7 @@ pool = 2
 END
 sed -e '/^.sandbox none/,$d' "$dir/hookbox.ini" >"$dir/two.ini"
 sed -e 's/^pool = 2/pool = 4/' "$dir/two.ini" >"$dir/four.ini"
-export HOOKBOX_PLUGIN_PATH="$top_builddir/plugins/.libs"
+export HOOKBOX_PLUGIN_PATH="$top_builddir/plugins/.libs" XDG_RUNTIME_DIR="$dir"
 mkfifo "$dir/to" "$dir/from"
 
 # begin_host CONFIG: a program that stays; its pid in $host.
@@ -113,7 +113,9 @@ ask 'call echo $(id -u) $(cat /proc/1/comm) $(ls /sys/class/net); touch /x 2>/de
 is "$answer" "exited 3 proven: 0 docker-init lo" "a call finds one, as closed as any"
 ask stats
 like "$answer" "hits=1 misses=1 deaths=0 failures=0*" "... which was a hit"
+like "$answer" "* sockets=[2-9]*" "... over a socket"
 ask full
+is "$(find "$dir/hookbox" -name '*.sock')" "" "... of which nothing is left"
 is "$(containers | wc -l)" 2 "another one takes its place"
 [ "$(containers)" != "$first" ]
 ok $? "a container serves one call"

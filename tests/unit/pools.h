@@ -24,6 +24,8 @@
 static struct {
 	_Atomic(const char *) instead;	/* a script that is run instead of the agent */
 	atomic_bool no_mounts;		/* a plan with a mount fails */
+	atomic_bool no_doors;		/* a plan with two does */
+	atomic_bool blind;		/* what is shown as the second cannot be seen */
 	atomic_uint planned;
 	char pids[64];			/* a file with the pids of all agents */
 } boxes;
@@ -31,7 +33,7 @@ static struct {
 /* A box sees the host's file at its place in the host. */
 static inline const char *seen_at(const struct sandbox_plan_request *request, const char *arg)
 {
-	for (size_t i = 0; i < request->mounts.n; i++)
+	for (size_t i = 0; i < request->mounts.n && !(boxes.blind && i); i++)
 		if (!strcmp(request->mounts.v[i].box_path, arg))
 			return request->mounts.v[i].host_path;
 	return arg;
@@ -40,7 +42,9 @@ static inline const char *seen_at(const struct sandbox_plan_request *request, co
 static inline void plan_pool(const struct sandbox_plan_request *request,
 		      const struct sandbox_plan_sink *sink)
 {
-	const char *instead = boxes.no_mounts && request->mounts.n ? "exit 127" : boxes.instead;
+	bool fails = (boxes.no_mounts && request->mounts.n) ||
+		     (boxes.no_doors && request->mounts.n > 1);
+	const char *instead = fails ? "exit 127" : boxes.instead;
 
 	boxes.planned++;
 	sink->arg(sink, "sh");
@@ -112,14 +116,14 @@ static inline void prepare(struct fixture *f, unsigned int size)
 		.context = {.log = &f->log, .ledger = ledger_new(), .agent_dir = agent_file_dir()},
 		.config = {
 			.name = (char *)"box", .where = (char *)"test:1", .mode = (char *)"test",
-			.shell = true, .agent = true, .pool = size,
+			.shell = true, .agent = true, .socket = true, .pool = size,
 		},
 		.lock = PTHREAD_MUTEX_INITIALIZER,
 	};
 	if (!f->context.agent_dir)
 		fail_msg("HOOKBOX_AGENT_DIR does not say where hookbox-agent is");
 	boxes.instead = NULL;
-	boxes.no_mounts = false;
+	boxes.no_mounts = boxes.no_doors = boxes.blind = false;
 	boxes.planned = 0;
 	fclose(fopen(boxes.pids, "w"));
 }

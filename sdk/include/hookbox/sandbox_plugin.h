@@ -99,7 +99,7 @@ extern "C" {
  * writes the values into the instance before open(). A text (string, path, item of a list) is never
  * empty and holds no control character. Keys that belong to the host (mode, env,
  * workdir, shell, timeout_ms, stdout_limit, stderr_limit, agent, agent_idle, pool, pool_max_age,
- * multiplex, network_keeper) and keys beginning with "hookbox" are refused.
+ * socket, multiplex, network_keeper) and keys beginning with "hookbox" are refused.
  */
 
 enum sandbox_param_type {
