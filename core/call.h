@@ -116,8 +116,8 @@ void call_judge(struct call *call);
 /* The same for a backend's own verdict; `verdict` is in our size. */
 void call_apply_verdict(struct call *call, const struct sandbox_verdict *verdict);
 
-/* The command was not started: its directory cannot be entered, for `why`; or it is not there or not
- * executable, for ENOENT or EACCES. */
+/* The command was not started: its directory cannot be entered, for `why`; or it is not there or
+ * not executable, for ENOENT or EACCES. */
 void call_set_no_workdir(struct call *call, const char *why);
 void call_set_no_command(struct call *call, int error_number);
 /* Runs the call through sandbox.run/1. (call_run.c) */

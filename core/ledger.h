@@ -33,9 +33,10 @@ const char *ledger_state_dir(struct ledger *ledger);
 void ledger_keep(struct ledger *ledger);
 
 /*
- * [any] Notes that this host uses the sandbox, or one `box` of it (else NULL), before its first call
- * there. The owners of killed hosts that used the same are handed to `left`, which returns true when
- * it has ended all that they left there; then the note is crossed out. Cheap when there is none.
+ * [any] Notes that this host uses the sandbox, or one `box` of it (else NULL), before its first
+ * call there. The owners of killed hosts that used the same are handed to `left`, which returns
+ * true when it has ended all that they left there; then the note is crossed out. Cheap when there
+ * is none.
  */
 int ledger_use(struct ledger *ledger, const char *sandbox, const char *mode, const char *box,
 	       bool (*left)(void *data, const char *owner), void *data,

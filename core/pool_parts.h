@@ -64,8 +64,8 @@ struct pool {
 /* ---- One box (pool_box.c) ---- */
 
 /*
- * [any, blocking] Starts a box and waits until its agent has greeted. 0, or an enum channel_problem:
- * then nothing of it is left, or the ledger knows.
+ * [any, blocking] Starts a box and waits until its agent has greeted. 0, or an enum
+ * channel_problem: then nothing of it is left, or the ledger knows.
  */
 int pool_box_create(struct sandbox *sandbox, enum pool_way way, int64_t silence_ms, int cancel_fd,
 		    struct pool_box **box, struct hookbox_error *error);

@@ -105,7 +105,8 @@ struct keeper {
 struct agent {
 	struct watch watch;
 	struct watch_item in, out;
-	struct watch_item carrier;	/* stdin, when a socket carries the frames: only its end counts */
+	struct watch_item carrier;	/* stdin, when a socket carries the frames: only its end
+					 * counts */
 	struct frame_reader reader;
 	unsigned char *reader_buffer;
 	struct bytes outbox;
@@ -127,7 +128,8 @@ struct agent {
 	int64_t heard_us;
 	int64_t silence_us;
 	int64_t reaped_us;
-	int64_t stray_us;		/* until then processes of dead keepers are looked for; 0: none are */
+	int64_t stray_us;		/* until then processes of dead keepers are looked for; 0:
+					 * none are */
 	bool once;			/* it ends after a call */
 	bool hidden;			/* its user's other processes cannot look into it */
 	bool closing;			/* what waits is written, and that is all */
@@ -139,7 +141,8 @@ struct agent {
 /* ---- main loop (loop.c) ---- */
 /*
  * Before there is a channel: takes one call through everything, with a command that cannot be. What
- * a first call would find cold, or still shared with the keeper that was forked, is not so any more.
+ * a first call would find cold, or still shared with the keeper that was forked, is not so any
+ * more.
  */
 void agent_rehearse(struct agent *agent);
 /* Serves the channel until it ends; returns the exit status. */
@@ -149,7 +152,8 @@ int64_t agent_clock_us(void);
 void agent_wake_at(struct agent *agent, int64_t us);
 
 /* ---- the channel (channel.c) ---- */
-/* Over the socket at that path, or over stdin and stdout when it is NULL or cannot be connected to. */
+/* Over the socket at that path, or over stdin and stdout when it is NULL or cannot be connected
+ * to. */
 int channel_open(struct agent *agent, const char *path);
 void channel_greet(struct agent *agent);
 /* Writes what waits. */

@@ -21,7 +21,8 @@ static int broken_plan(const void *instance, const struct sandbox_plan_request *
 	return here_plan(instance, request, sink, error);
 }
 
-/* A box that is one file, which the CHECK step lists and the KILL step removes, at the eighth go. */
+/* A box that is one file, which the CHECK step lists and the KILL step removes, at the eighth
+ * go. */
 static const char *fresh_file = "/dev/null";
 
 static int fresh_plan_end(const void *instance, const struct sandbox_end_request *request,

@@ -324,7 +324,8 @@ static void *be_unread(void *data)
 				 "done; head -c 50000 /dev/zero; : >\"$1/end\"",
 				 "sh", files_dir), &answer);
 
-	/* Held back, the other one would go on when this time is over, and the answer be cut off. */
+	/* Held back, the other one would go on when this time is over, and the answer be cut
+	 * off. */
 	request.deadline_us = clock_deadline_us(30000);
 	request.stream[0].out_fd = crowd->number;
 	request.stream[0].relay = &answer.out[0];
