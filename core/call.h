@@ -103,7 +103,8 @@ int call_feed_marks(void *data, const char *bytes, size_t n);
 int call_output_consume(void *data, const char *bytes, size_t n);
 /* Stream 0 or 1 of the call: what comes goes to `consume`, and what that relays to the caller. */
 struct spawn_stream call_stream(struct call *call, int index,
-				int (*consume)(void *data, const char *bytes, size_t n), void *data);
+				int (*consume)(void *data, const char *bytes, size_t n),
+				void *data);
 /* The process has ended: what was held back comes now, and is kept for classify() to judge. */
 void call_output_finish(struct call *call);
 /* Hands on what call_output_finish() kept of a streamed output. */

@@ -51,7 +51,8 @@ void sandbox_count_ways(struct sandbox *sandbox, uint64_t counts[CALL_N_WAYS]);
 
 /* [any] Asks sandbox.probe/1; calls `finding` for each. -ENOSYS when the backend has no probe. */
 int sandbox_probe(struct sandbox *sandbox, int64_t timeout_ms,
-		  void (*finding)(void *data, uint32_t status, const char *what, const char *remedy),
+		  void (*finding)(void *data, uint32_t status, const char *what,
+				  const char *remedy),
 		  void *data);
 
 #endif

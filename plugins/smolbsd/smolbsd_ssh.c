@@ -148,8 +148,9 @@ static int check_host_key(const struct smolbsd_ssh *ssh, char error[SANDBOX_ERRO
 		if (strcmp(ssh->host_key, HOST_KEY_STRICT) || ssh->known_hosts)
 			return 0;
 		return backend_refuse(error, "host_key = strict trusts the keys of a file; set %s",
-				      ssh->host ? "known_hosts = PATH"
-						: "host_key = TYPE BASE64 for a machine of our own");
+				      ssh->host
+					      ? "known_hosts = PATH"
+					      : "host_key = TYPE BASE64 for a machine of our own");
 	}
 	if (ssh->known_hosts)
 		return backend_refuse(error, "host_key is the machine's key, and known_hosts would "
@@ -165,12 +166,13 @@ static int check_host_key(const struct smolbsd_ssh *ssh, char error[SANDBOX_ERRO
 /* Options that would break a call, or undo what hookbox promises. In small letters. */
 static const char *const kept_options[] = {
 	"batchmode", "stricthostkeychecking", "userknownhostsfile", "globalknownhostsfile",
-	"knownhostscommand", "hostkeyalias", "nohostauthenticationforlocalhost", "remotecommand",
-	"requesttty", "forkafterauthentication", "stdinnull", "sessiontype", "escapechar",
-	"loglevel", "controlmaster", "controlpath", "controlpersist", "permitlocalcommand",
-	"localcommand", "hostname", "port", "user", "identityfile", "connecttimeout", "sendenv", "setenv",
-	"localforward", "remoteforward", "dynamicforward", "forwardagent", "forwardx11", "tunnel",
-	"verifyhostkeydns", "updatehostkeys",
+	"knownhostscommand", "hostkeyalias", "nohostauthenticationforlocalhost",
+	"remotecommand", "requesttty", "forkafterauthentication", "stdinnull", "sessiontype",
+	"escapechar", "loglevel", "controlmaster", "controlpath", "controlpersist",
+	"permitlocalcommand", "localcommand", "hostname", "port", "user", "identityfile",
+	"connecttimeout", "sendenv", "setenv", "localforward", "remoteforward",
+	"dynamicforward", "forwardagent", "forwardx11", "tunnel", "verifyhostkeydns",
+	"updatehostkeys",
 };
 
 static bool option_is(const char *arg, const char *name)

@@ -105,10 +105,11 @@ static void test_marked_is_swept(void **state)
 	assert_ended(call, FRAME_EXITED, 0, FRAME_SWEPT);
 	assert_string_equal(host_text(call, 0), "ready\n");
 	assert_int_equal(count_marked(), 0);
-	wait_until_ready(&host,
-			 host_ask(&host, &(struct ask){.argv = SCRIPT("setsid sleep 1000 & sleep 0.2; "
-								      "echo ready; sleep 1000"),
-						       .env = env}));
+	wait_until_ready(
+		&host,
+		host_ask(&host, &(struct ask){.argv = SCRIPT("setsid sleep 1000 & sleep 0.2; "
+							     "echo ready; sleep 1000"),
+					      .env = env}));
 	host_stop(&host);
 	wait_until_none_is_left();
 }
@@ -119,8 +120,9 @@ static void test_end_of_the_channel(void **state)
 
 	start(&host);
 	for (int i = 0; i < 5; i++)
-		wait_until_ready(&host, host_ask(&host, ASK("trap '' TERM; sleep 1000 & echo ready; "
-							    "sleep 1000")));
+		wait_until_ready(&host,
+				 host_ask(&host, ASK("trap '' TERM; sleep 1000 & echo ready; "
+						     "sleep 1000")));
 	host_stop(&host);
 	wait_until_none_is_left();
 }

@@ -318,11 +318,12 @@ static void *be_unread(void *data)
 {
 	struct crowd *crowd = data;
 	struct answer answer;
-	struct channel_request request =
-		request_for(ARGV("sh", "-c",
-				 "head -c 150000 /dev/zero; until [ -e \"$1/other\" ]; do sleep 0.02; "
-				 "done; head -c 50000 /dev/zero; : >\"$1/end\"",
-				 "sh", files_dir), &answer);
+	struct channel_request request = request_for(
+		ARGV("sh", "-c",
+		     "head -c 150000 /dev/zero; until [ -e \"$1/other\" ]; do sleep 0.02; "
+		     "done; head -c 50000 /dev/zero; : >\"$1/end\"",
+		     "sh", files_dir),
+		&answer);
 
 	/* Held back, the other one would go on when this time is over, and the answer be cut
 	 * off. */

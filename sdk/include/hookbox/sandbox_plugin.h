@@ -22,9 +22,10 @@
  *
  * Threads. Each function has one of these tags:
  *	[once]		called once, by one thread, before anything else may run
- *	[any, pure]	called by any thread, by many at the same time, with the same instance; must not
- *			block, start processes, or change the instance
- *	[any, blocking]	called by any thread, by many at the same time; may block and use host->run()
+ *	[any, pure]	called by any thread, by many at the same time, with the same instance;
+ *			must not block, start processes, or change the instance
+ *	[any, blocking]	called by any thread, by many at the same time; may block and use
+ *			host->run()
  * A plugin may not change signal handlers, the signal mask, the working directory, the environment
  * or the umask of the process, and must not leave threads or descriptors behind.
  *
@@ -366,7 +367,8 @@ struct sandbox_plugin_v1 {
 	 * likes: the table lives until close() has returned. Must not reach for the network or
 	 * start anything: opening a configuration is quick and works offline. NULL: nothing to do.
 	 */
-	int (*open)(void *instance, const struct sandbox_host *host, char error[SANDBOX_ERROR_SIZE]);
+	int (*open)(void *instance, const struct sandbox_host *host,
+		    char error[SANDBOX_ERROR_SIZE]);
 	/* [once, per instance] After the last call has ended. Not called when open() failed. */
 	void (*close)(void *instance);
 	/* [any, pure] Says what to start for a request. Required, unless sandbox.run/1 is there. */
@@ -417,7 +419,8 @@ struct sandbox_box_list_sink {
 	size_t size;
 	void *host_data;
 	/* `owner` is the value of the box's label hookbox.owner. */
-	void (*box)(const struct sandbox_box_list_sink *sink, const char *box_id, const char *owner);
+	void (*box)(const struct sandbox_box_list_sink *sink, const char *box_id,
+		    const char *owner);
 };
 
 struct sandbox_box_v1 {
@@ -449,7 +452,8 @@ struct sandbox_run_io {
 	/* Next bytes of stdin into `buffer`: count, 0 at the end, negative errno. May block. */
 	ptrdiff_t (*read_stdin)(const struct sandbox_run_io *io, void *buffer, size_t n);
 	/* Hands on output (stream 1 or 2). Nonzero: end the call, its output is over the limit. */
-	int (*write_output)(const struct sandbox_run_io *io, int stream, const void *bytes, size_t n);
+	int (*write_output)(const struct sandbox_run_io *io, int stream, const void *bytes,
+			    size_t n);
 	/* A descriptor that becomes readable when the call must end (cancel, deadline). Not to
 	 * read. */
 	int cancel_fd;
