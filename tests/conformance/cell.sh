@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# One cell of the matrix in matrix.am: the conformance kit in one kind of box, with calls that go one
-# way to it, and must. The argument is BOX.WAY, with anything before a slash and behind a second dot.
+# One cell of the matrix in matrix.am: the conformance kit in one kind of box, with calls that go
+# one way to it, and must. The argument is BOX.WAY, with anything before a slash and behind a second
+# dot.
 : "${top_srcdir:?}" "${top_builddir:?}"
 cell=${1##*/} cell=${cell%.cell}
 box=${cell%.*} way=${cell##*.}
@@ -16,8 +17,8 @@ esac
 . "$top_srcdir/tests/parts/tap.sh"
 . "$top_srcdir/tests/parts/packages.sh"
 
-# box_NAME: what takes this kind of box. Sets $mode and $keys, lines of the sandbox's section; and, if
-# need be, $at_end, which ends it, $as_user and $filter, which the kit runs as and goes through.
+# box_NAME: what takes this kind of box. Sets $mode and $keys, lines of the sandbox's section; and,
+# if need be, $at_end, which ends it, $as_user and $filter, which the kit runs as and goes through.
 keys='' at_end=: as_user='' filter=cat
 kit_dir=$(mktemp -d "${TMPDIR:-/tmp}/hookbox-kit.XXXXXX") || exit 1
 trap '$at_end >/dev/null 2>&1; rm -rf "$kit_dir"' EXIT

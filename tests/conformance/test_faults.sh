@@ -10,7 +10,8 @@ plugins=$top_builddir/tests/fixtures/.libs
 XDG_RUNTIME_DIR=$dir
 export XDG_RUNTIME_DIR
 
-# run_kit BACKEND FAULT [LINE]: what it says is in $dir/BACKEND.FAULT, its exit code in the last line.
+# run_kit BACKEND FAULT [LINE]: what it says is in $dir/BACKEND.FAULT, its exit code in the last
+# line.
 run_kit()
 {
 	printf '[sandbox faulty]\nmode = %s\nfault = %s\n%s\n' "$1" "$2" "${3-}" >"$dir/$1.$2.ini"
