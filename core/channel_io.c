@@ -266,8 +266,7 @@ static void answer_ping(struct channel *channel, const struct frame *frame)
 		break_protocol(channel, "it asks again and again, and reads no answer");
 }
 
-/* When it has served its one call, what carries it is told at the close: here that would cost
- * time. */
+/* When it has served its one call, what carries it is told later, at the close. */
 static void take_bye(struct channel *channel, const struct frame *frame)
 {
 	struct frame_bye bye;

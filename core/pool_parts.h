@@ -50,6 +50,7 @@ struct pool {
 	bool stopping;
 	bool over;			/* the keeper has ended the last box */
 	bool later;			/* the timer runs */
+	bool keeper_busy;		/* it ends a box, and no timer wakes it */
 	bool hopeless;			/* no agent can run in these boxes */
 	int64_t fill_from_us;
 	enum pool_way way;

@@ -37,6 +37,10 @@ void pool_wake_later(struct pool *pool)
 {
 	const struct itimerspec quiet = {.it_value.tv_nsec = POOL_QUIET_US * 1000};
 
+	if (pool->keeper_busy) {
+		pthread_cond_broadcast(&pool->changed);
+		return;
+	}
 	/* Calls that come one after the other must not put it off for ever. */
 	if (!pool->later)
 		pool->later = !timerfd_settime(pool->later_fd, 0, &quiet, NULL);
@@ -296,14 +300,18 @@ static bool is_waiting(struct pool *pool, const struct pool_box *asked)
 	return false;
 }
 
+static void wake_fillers(struct pool *pool)
+{
+	pool->later = false;
+	pthread_cond_broadcast(&pool->changed);
+}
+
 static void take_wake(struct pool *pool, const int *fd)
 {
 	uint64_t count;
 
-	if (read(*fd, &count, sizeof(count)) < 0 || fd == &pool->wake_fd)
-		return;
-	pool->later = false;
-	pthread_cond_broadcast(&pool->changed);
+	if (read(*fd, &count, sizeof(count)) == sizeof(count) && fd == &pool->later_fd)
+		wake_fillers(pool);
 }
 
 static int next_look_ms(struct pool *pool)
@@ -353,10 +361,15 @@ void *pool_keep(void *data)
 	while (!pool->stopping || pool->stats.creating || pool->stats.waiting ||
 	       pool->stats.ending) {
 		retire_old(pool);
-		if (TAILQ_EMPTY(&pool->ending))
+		if (TAILQ_EMPTY(&pool->ending)) {
 			watch(pool);
-		else
-			end_one(pool);
+			continue;
+		}
+		/* It may take long, and the fillers are not to wait for it. */
+		wake_fillers(pool);
+		pool->keeper_busy = true;
+		end_one(pool);
+		pool->keeper_busy = false;
 	}
 	pool->over = true;
 	pthread_cond_broadcast(&pool->changed);

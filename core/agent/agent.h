@@ -152,8 +152,7 @@ int64_t agent_clock_us(void);
 void agent_wake_at(struct agent *agent, int64_t us);
 
 /* ---- the channel (channel.c) ---- */
-/* Over the socket at that path, or over stdin and stdout when it is NULL or cannot be connected
- * to. */
+/* Over the socket at that path; over stdin and stdout when that is NULL or nobody listens there. */
 int channel_open(struct agent *agent, const char *path);
 void channel_greet(struct agent *agent);
 /* Writes what waits. */
