@@ -18,9 +18,9 @@ struct agent_file {
 };
 
 /*
- * Looks into what the script has printed so far. 0: it has not asked yet; 1: it asked, and `file` is
- * the answer; else negative errno: no agent can run there, with the reason. `dir` is where agents
- * lie: "hookbox-agent" for this machine's kind, "hookbox-agent-SYSTEM-MACHINE" for others.
+ * Looks into what the script has printed so far. 0: it has not asked yet; 1: it asked, and `file`
+ * is the answer; else negative errno: no agent can run there, with the reason. `dir` is where
+ * agents lie: "hookbox-agent" for this machine's kind, "hookbox-agent-SYSTEM-MACHINE" for others.
  */
 int agent_file_asked(const char *printed, size_t n, const char *dir, struct agent_file *file,
 		     struct hookbox_error *error);

@@ -9,7 +9,8 @@
 
 /*
  * Bytes with a NUL behind them that `size` does not count. Zero-initialise. When memory runs out
- * `failed` is set, the content stays as it was, and further adds do nothing: check once, at the end.
+ * `failed` is set, the content stays as it was, and further adds do nothing: check once, at the
+ * end.
  */
 struct buf {
 	char *data;	/* NULL while nothing was added */

@@ -349,6 +349,20 @@ static void call_free(struct call *call)
 	free(call);
 }
 
+const char *const call_way_names[CALL_N_WAYS] = {
+	[CALL_ONE_OFF] = "one-off",
+	[CALL_BY_AGENT] = "agent",
+	[CALL_POOLED] = "pool",
+	[CALL_BY_SOCKET] = "socket",
+};
+
+static void count_way(const struct call *call)
+{
+	pthread_mutex_lock(&call->sandbox->lock);
+	call->sandbox->ways[call->way]++;
+	pthread_mutex_unlock(&call->sandbox->lock);
+}
+
 static int run_in_box(struct call *call, struct hookbox_error *error)
 {
 	int code = call_enter_box(call, error);
@@ -359,6 +373,7 @@ static int run_in_box(struct call *call, struct hookbox_error *error)
 		call_run_extension(call);
 	else if (!call_run_pool(call) && !call_run_channel(call))
 		run_one_off(call);
+	count_way(call);
 	call_forget_box(call);
 	return 0;
 }

@@ -40,12 +40,14 @@ struct sandbox {
 	pthread_t preparer;		/* its thread */
 	const struct hookbox_cancel *prepare_cancel; /* and what cancels it; may be NULL */
 	unsigned int n_started;		/* boxes that were started, so far */
+	uint64_t ways[CALL_N_WAYS];	/* how many calls went which way */
 	bool noted;			/* the ledger knows that we use it */
 	bool box_noted;			/* and the box below */
 	char *box_id;			/* of the box that plans enter; NULL: not found yet */
 	struct channel *channel;	/* to the agent in a box that stays; NULL: none is open */
 	char *channel_box;		/* that box's id */
 	bool opening;			/* a thread is opening one */
+	int opened_fd;			/* can be read when none is; -1: there was none yet */
 	int channel_problem;		/* of the last try, enum channel_problem; 0: it is open */
 	int64_t channel_retry_us;	/* when a way that failed may be tried again */
 	unsigned int channel_failures;	/* in a row */
@@ -79,6 +81,7 @@ struct call {
 	struct strv env;
 	struct strv labels;
 	const char *cwd;
+	enum call_way way;		/* that it went */
 	bool scripted;			/* goes through the prologue: marks are expected */
 	char nonce[MARK_NONCE_SIZE];
 	const char *trunk;		/* the path of the one it goes through; NULL: its own way */
@@ -111,7 +114,8 @@ int call_feed_marks(void *data, const char *bytes, size_t n);
 int call_output_consume(void *data, const char *bytes, size_t n);
 /* Stream 0 or 1 of the call: what comes goes to `consume`, and what that relays to the caller. */
 struct spawn_stream call_stream(struct call *call, int index,
-				int (*consume)(void *data, const char *bytes, size_t n), void *data);
+				int (*consume)(void *data, const char *bytes, size_t n),
+				void *data);
 /* The process has ended: what was held back comes now, and is kept for classify() to judge. */
 void call_output_finish(struct call *call);
 /* Hands on what call_output_finish() kept of a streamed output. */
@@ -124,8 +128,8 @@ void call_judge(struct call *call);
 /* The same for a backend's own verdict; `verdict` is in our size. */
 void call_apply_verdict(struct call *call, const struct sandbox_verdict *verdict);
 
-/* The command was not started: its directory cannot be entered, for `why`; or it is not there or not
- * executable, for ENOENT or EACCES. */
+/* The command was not started: its directory cannot be entered, for `why`; or it is not there or
+ * not executable, for ENOENT or EACCES. */
 void call_set_no_workdir(struct call *call, const char *why);
 void call_set_no_command(struct call *call, int error_number);
 /* Runs the call through sandbox.run/1. (call_run.c) */

@@ -8,6 +8,8 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "agent_file.h"
 #include "call.h"
@@ -22,7 +24,6 @@
 #define RETRY_US 5000000
 #define RETRY_NO_AGENT_US 60000000 /* a full disk or a cut line may have looked like it */
 #define RETRY_DOUBLINGS 6
-#define LOOK_MS 20
 
 /* ---- The sandbox's channel ---- */
 
@@ -111,16 +112,42 @@ static void note_problem(struct sandbox *sandbox, const char *box_id, int proble
 /* Waits while another thread opens the channel. Under the lock; false: the call's time is over. */
 static bool wait_for_opener(struct sandbox *sandbox, const struct call *call)
 {
-	struct pollfd cancel = {.fd = cancel_fd(call->asked.cancel), .events = POLLIN};
+	struct pollfd fds[] = {
+		{.fd = cancel_fd(call->asked.cancel), .events = POLLIN},
+		{.fd = sandbox->opened_fd, .events = POLLIN},
+	};
 
 	while (sandbox->opening) {
-		if (clock_us() >= call->deadline_us || (cancel.fd >= 0 && poll(&cancel, 1, 0) > 0))
+		if (fds[0].revents || clock_us() >= call->deadline_us)
 			return false;
 		pthread_mutex_unlock(&sandbox->lock);
-		poll(&cancel, 1, LOOK_MS);
+		poll(fds, 2, clock_poll_ms(call->deadline_us));
 		pthread_mutex_lock(&sandbox->lock);
 	}
 	return true;
+}
+
+/* From now on others wait for us; false: they could not be told when that is over. */
+static bool begin_opening(struct sandbox *sandbox)
+{
+	uint64_t count;
+
+	if (sandbox->opened_fd < 0)
+		sandbox->opened_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	else if (read(sandbox->opened_fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
+		return false;
+	sandbox->opening = sandbox->opened_fd >= 0;
+	return sandbox->opening;
+}
+
+static void end_opening(struct sandbox *sandbox)
+{
+	const uint64_t one = 1;
+
+	sandbox->opening = false;
+	/* Nobody writes to it but who has read it before: it is not full. */
+	if (write(sandbox->opened_fd, &one, sizeof(one)) < 0)
+		return;
 }
 
 /* Opens one, without the lock meanwhile; an older one is given back to be closed. */
@@ -131,12 +158,13 @@ static int replace_channel(struct sandbox *sandbox, const struct call *call,
 	struct channel *opened = NULL;
 	int problem;
 
-	sandbox->opening = true;
+	if (!begin_opening(sandbox))
+		return CHANNEL_NO_WAY;
 	*old = take_pointer(sandbox->channel);
 	pthread_mutex_unlock(&sandbox->lock);
 	problem = open_channel(call, &opened, &error);
 	pthread_mutex_lock(&sandbox->lock);
-	sandbox->opening = false;
+	end_opening(sandbox);
 	note_problem(sandbox, call->box_id, problem);
 	if (problem)
 		return problem;
@@ -328,6 +356,7 @@ static int run_once(struct call *call, struct channel_result *ended)
 	if (problem)
 		return problem;
 	call_run_through(call, channel, ended);
+	call->way = CALL_BY_AGENT;
 	call_end_in_channel(call, ended);
 	channel_release(channel);
 	return 0;

@@ -26,13 +26,14 @@ void call_set_no_workdir(struct call *call, const char *why)
 void call_set_no_command(struct call *call, int error_number)
 {
 	not_started(call, error_number);
-	result_set_message(call->result,
-			   error_number == ENOENT
-				   ? "there is no command \"%s\" in the sandbox; check its name, the "
-				     "mounts and PATH there"
-				   : "\"%s\" in the sandbox is not executable; chmod +x it, or name "
-				     "another command",
-			   call->asked.argv[0]);
+	result_set_message(
+		call->result,
+		error_number == ENOENT
+			? "there is no command \"%s\" in the sandbox; check its name, the "
+			  "mounts and PATH there"
+			: "\"%s\" in the sandbox is not executable; chmod +x it, or name "
+			  "another command",
+		call->asked.argv[0]);
 }
 
 /* A "failed" mark: the box is there, the command is not. */

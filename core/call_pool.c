@@ -38,12 +38,16 @@ bool call_run_pool(struct call *call)
 	struct pool_box *box;
 
 	while (pool && (box = pool_take(pool))) {
+		enum call_way way = channel_has_socket(pool_box_channel(box)) ? CALL_BY_SOCKET
+									      : CALL_POOLED;
 		struct channel_result ended;
 
 		call_run_through(call, pool_box_channel(box), &ended);
 		end_box(call, pool, box, is_over(&ended));
-		if (!may_go_elsewhere(&ended))
+		if (!may_go_elsewhere(&ended)) {
+			call->way = way;
 			return true;
+		}
 		free(take_pointer(call->result->message));
 	}
 	/* Its own box is sooner made with the pool's network. Should that go, it runs anew. */

@@ -4,7 +4,8 @@
 
 #include "hookbox.h"
 
-/* A descriptor that is readable once the object was fired; -1 for NULL. Lent; never read from it. */
+/* A descriptor that is readable once the object was fired; -1 for NULL. Lent; never read from
+ * it. */
 int cancel_fd(const struct hookbox_cancel *cancel);
 
 #endif

@@ -22,9 +22,9 @@ struct channel;
 struct channel_start {
 	const struct plan *plan;	/* what becomes the agent, or lets it in */
 	const char *agent_dir;		/* where agents lie that a box may ask for */
-	struct door *door;		/* where the agent may come in, instead of by stdio; NULL: none */
+	struct door *door;		/* where the agent may come in, and not by stdio; or NULL */
 	bool once;			/* it serves one call */
-	int64_t silence_ms;		/* the agent ends when it hears nothing for so long; 0: never */
+	int64_t silence_ms;		/* after so long without a word the agent ends; 0: never */
 	int64_t deadline_us;
 	int cancel_fd;			/* -1: none */
 	struct process_fate *end;	/* filled when there is no channel; may be NULL */
@@ -43,14 +43,16 @@ int channel_open(const struct channel_start *start, struct channel **channel,
 		 struct hookbox_error *error);
 /* [any] One more who will call channel_release(). */
 struct channel *channel_hold(struct channel *channel);
-/* [any, blocking] The last one closes it: all that the agent started ends, and the CLI is reaped. */
+/*
+ * [any, blocking] The last one closes it: all that the agent started ends, and the CLI is reaped.
+ */
 void channel_release(struct channel *channel);
 /*
- * [any, blocking] The same for the only holder: gives the process so long to end by itself, and says
- * how it did.
+ * [any, blocking] The same for the only holder: gives the process so long to end by itself, and
+ * says how it did.
  */
 void channel_close(struct channel *channel, int patience_ms, struct process_fate *end);
-/* [any] Tells the agent to end, before the only holder closes the channel: many end side by side. */
+/* [any] Tells the agent to end, before the only holder closes the channel: many end together. */
 void channel_hang_up(struct channel *channel);
 /* [any] Readable when something has come that nobody reads while no call runs, such as its end. */
 int channel_fd(const struct channel *channel);

@@ -415,13 +415,6 @@ static int64_t keep_alive(struct channel *channel)
 	return speak_by(channel) < hear_by(channel) ? speak_by(channel) : hear_by(channel);
 }
 
-static int poll_ms(int64_t until_us)
-{
-	int64_t left = until_us == CLOCK_NEVER ? 60000000 : until_us - clock_us();
-
-	return left <= 0 ? 0 : left > 60000000 ? 60000 : (int)((left + 999) / 1000);
-}
-
 enum { LEAD_IN, LEAD_WORDS, LEAD_CARRIER, LEAD_OUT, LEAD_WAKE, LEAD_COUNT };
 
 static void lead(struct channel *channel, struct pollfd *own, nfds_t n_own, int64_t until_us)
@@ -443,7 +436,7 @@ static void lead(struct channel *channel, struct pollfd *own, nfds_t n_own, int6
 	memcpy(fds + LEAD_COUNT, own, n_own * sizeof(*own));
 	channel->led = true;
 	pthread_mutex_unlock(&channel->lock);
-	if (poll(fds, LEAD_COUNT + n_own, poll_ms(ask < until_us ? ask : until_us)) < 0)
+	if (poll(fds, LEAD_COUNT + n_own, clock_poll_ms(ask < until_us ? ask : until_us)) < 0)
 		memset(fds + LEAD_COUNT, 0, n_own * sizeof(*fds));
 	pthread_mutex_lock(&channel->lock);
 	memcpy(own, fds + LEAD_COUNT, n_own * sizeof(*own));
@@ -484,7 +477,7 @@ static void follow(struct channel *channel, struct channel_call *call, struct po
 	if (has_more_to_write(channel))
 		wake(channel->wake_fd);
 	pthread_mutex_unlock(&channel->lock);
-	if (poll(fds, 1 + n_own, poll_ms(until_us)) < 0)
+	if (poll(fds, 1 + n_own, clock_poll_ms(until_us)) < 0)
 		memset(fds, 0, sizeof(fds));
 	pthread_mutex_lock(&channel->lock);
 	call->waits = false;

@@ -40,7 +40,8 @@ struct channel_call {
 struct channel {
 	pthread_mutex_t lock;
 	unsigned int holders;
-	struct process process;		/* the planned one; its `in` and out[0] carry the frames ... */
+	struct process process;		/* the planned one; its `in` and out[0] carry the frames
+					 * ... */
 	int socket;			/* ... unless this does; -1: there is none */
 	struct frame_agent_hello agent;
 	bool once;			/* the agent ends after a call, and says so */
@@ -112,9 +113,9 @@ void *channel_reserve(struct channel *channel, struct buf *queue, size_t room);
 /* So many of them were written there. */
 void channel_commit(struct buf *queue, size_t n);
 /*
- * Waits until something has happened that may concern the call: its own descriptors `own`, which are
- * polled, its output, its end, a break, or `until_us`. Leads when nobody does. The lock is let go
- * meanwhile.
+ * Waits until something has happened that may concern the call: its own descriptors `own`, which
+ * are polled, its output, its end, a break, or `until_us`. Leads when nobody does. The lock is let
+ * go meanwhile.
  */
 void channel_wait(struct channel *channel, struct channel_call *call, struct pollfd *own,
 		  nfds_t n_own, int64_t until_us);

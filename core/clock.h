@@ -24,4 +24,12 @@ static inline int64_t clock_deadline_us(int64_t ms)
 	return clock_us() + ms * 1000;
 }
 
+/* For poll(): until then, and no longer than a minute. */
+static inline int clock_poll_ms(int64_t until_us)
+{
+	int64_t left = until_us == CLOCK_NEVER ? 60000000 : until_us - clock_us();
+
+	return left <= 0 ? 0 : left > 60000000 ? 60000 : (int)((left + 999) / 1000);
+}
+
 #endif

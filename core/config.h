@@ -98,8 +98,8 @@ struct config_sandbox {
 	bool network_keeper;	/* ... and share the network of one more box; default no */
 	bool socket;		/* ... and are spoken to over one, where they can be; default yes */
 	/* The backend's own keys: an owned array whose strings are lent from config.ini. A key
-	 * "MODE.key" counts, as "key", when MODE is this sandbox's mode and is left out otherwise, so
-	 * that a mode can be swapped in one line. */
+	 * "MODE.key" counts, as "key", when MODE is this sandbox's mode and is left out otherwise,
+	 * so that a mode can be swapped in one line. */
 	struct ini_key *params;
 	size_t n_params;
 };

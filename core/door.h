@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A door: a unix socket in the host's private directory that is shown to one box, for one connection
- * of the agent there. Nobody but this user and root can reach it, except in the box; as soon as the
- * agent is through, there is no door any more.
+ * A door: a unix socket in the host's private directory that is shown to one box, for one
+ * connection of the agent there. Nobody but this user and root can reach it, except in the box; as
+ * soon as the agent is through, there is no door any more.
  */
 #ifndef CORE_DOOR_H
 #define CORE_DOOR_H

@@ -5,7 +5,8 @@
 
 #include "hookbox.h"
 
-/* Fills *error (which may be NULL) and returns `code`, so that `return error_set(...)` reads well. */
+/* Fills *error (which may be NULL) and returns `code`, so that `return error_set(...)` reads
+ * well. */
 int error_set(struct hookbox_error *error, int code, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 

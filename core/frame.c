@@ -92,11 +92,6 @@ const char *frame_reader_noise(const struct frame_reader *reader, size_t *n)
 	return (const char *)reader->buffer;
 }
 
-bool frame_reader_is_whole(const struct frame_reader *reader)
-{
-	return reader->greeted && reader->start == reader->end;
-}
-
 /* 1: the magic is there and behind us. */
 static int find_magic(struct frame_reader *reader)
 {

@@ -38,7 +38,8 @@ enum frame_type {
 	FRAME_CALL = 16,	/* host: run this */
 	FRAME_BLOCK = 17,	/* host: a front part of the block of the CALL that follows */
 	FRAME_IN = 18,		/* host: stdin */
-	FRAME_EOF = 19,		/* host: stdin ends; agent: the command does not read stdin any more */
+	FRAME_EOF = 19,		/* host: stdin ends; agent: the command does not read stdin any
+				 * more */
 	FRAME_KILL = 20,	/* host: end it */
 	FRAME_CREDIT = 21,	/* both: so much more may be sent */
 	FRAME_OUT = 32,		/* agent: stdout */
@@ -102,8 +103,6 @@ void frame_reader_add(struct frame_reader *reader, size_t n);
 int frame_reader_next(struct frame_reader *reader, struct frame *frame);
 /* What came before the agent's magic, until frame_reader_room() is called after HELLO. */
 const char *frame_reader_noise(const struct frame_reader *reader, size_t *n);
-/* Does the stream end here between two frames? */
-bool frame_reader_is_whole(const struct frame_reader *reader);
 
 /* ---- HELLO ---- */
 
@@ -130,7 +129,8 @@ enum { FRAME_ONCE = 1u << 0 };		/* the agent ends after the first call's EXIT */
 struct frame_host_hello {
 	uint16_t version;		/* the one that is spoken from here on */
 	uint32_t flags;			/* FRAME_ONCE */
-	uint32_t silence_ms;		/* the agent ends when it hears nothing for so long; 0: never */
+	uint32_t silence_ms;		/* the agent ends when it hears nothing for so long; 0:
+					 * never */
 };
 
 /* ---- CALL ---- */
@@ -153,7 +153,8 @@ struct frame_call {
 	uint32_t argc;			/* at least 1 */
 	uint32_t envc;
 	uint32_t block_size;		/* the whole block */
-	uint32_t block_here;		/* its last bytes, in this frame; BLOCK frames had the others */
+	uint32_t block_here;		/* its last bytes, in this frame; BLOCK frames had the
+					 * others */
 	const unsigned char *block;	/* these */
 	uint32_t stdin_size;		/* at most FRAME_DATA_MAX; it counts against stdin_window */
 	const unsigned char *stdin_data;
@@ -220,7 +221,8 @@ struct frame_exit {
 };
 
 struct frame_kill {
-	enum frame_end reason;		/* TIMED_OUT, CANCELLED or OUTPUT_LIMIT: what EXIT shall say */
+	enum frame_end reason;		/* TIMED_OUT, CANCELLED or OUTPUT_LIMIT: what EXIT shall
+					 * say */
 	uint32_t grace_ms;		/* FRAME_CALLS_GRACE: as the CALL said */
 };
 #define FRAME_CALLS_GRACE UINT32_MAX

@@ -60,8 +60,8 @@ struct hookbox_options {
 	size_t size;
 	/*
 	 * The INI file, or NULL to look for it: $HOOKBOX_CONFIG, then hookbox/hookbox.ini in
-	 * $XDG_CONFIG_HOME (or ~/.config), then in /etc (or the build's sysconfdir). Never the working
-	 * directory.
+	 * $XDG_CONFIG_HOME (or ~/.config), then in /etc (or the build's sysconfdir). Never the
+	 * working directory.
 	 */
 	const char *config_path;
 	/* The configuration itself, instead of a file; relative paths in it are refused. */
@@ -71,9 +71,9 @@ struct hookbox_options {
 	/* Takes one line for the operator; NULL: warnings and errors go to stderr. [any] */
 	void (*log)(void *log_data, int level, const char *message);
 	void *log_data;
-	/* Descriptors that the program itself brings, instead of .so files; NULL-terminated, or NULL.
-	 * They must outlive the host. A name that a plugin directory or hookbox itself also has is an
-	 * error unless it is in replace_plugins. */
+	/* Descriptors that the program itself brings, instead of .so files; NULL-terminated, or
+	 * NULL. They must outlive the host. A name that a plugin directory or hookbox itself also
+	 * has is an error unless it is in replace_plugins. */
 	const struct sandbox_plugin_v1 *const *plugins;
 	/* As `plugins`, but each replaces whatever else has its name. */
 	const struct sandbox_plugin_v1 *const *replace_plugins;
@@ -100,14 +100,16 @@ enum hookbox_end {
 	HOOKBOX_TIMED_OUT = 3,		/* its time was up, it was ended */
 	HOOKBOX_CANCELLED = 4,		/* the caller cancelled it, it was ended */
 	HOOKBOX_OUTPUT_LIMIT = 5,	/* it wrote more than its limit, it was ended */
-	HOOKBOX_NOT_STARTED = 6,	/* command or backend missing: see `error_number`, `message` */
+	HOOKBOX_NOT_STARTED = 6,	/* command or backend missing: see `error_number`,
+					 * `message` */
 	HOOKBOX_LOST = 7,		/* the way to it broke: see `message` */
 };
 
 /* How sure it is that nothing of the call still runs. */
 enum hookbox_cleanup {
 	HOOKBOX_CLEANUP_UNKNOWN = 0,	/* not sure: see `cleanup_reason` */
-	HOOKBOX_CLEANUP_SWEPT = 1,	/* process group and all that bears the call's mark are gone */
+	HOOKBOX_CLEANUP_SWEPT = 1,	/* process group and all that bears the call's mark are
+					 * gone */
 	HOOKBOX_CLEANUP_PROVEN = 2,	/* the box itself is gone, or nothing was ever started */
 };
 
@@ -126,18 +128,21 @@ struct hookbox_call {
 	bool use_stdin_fd;		/* stdin comes from stdin_fd instead of stdin_data */
 	int stdin_fd;
 	/* Output goes to stdout_fd and stderr_fd as it comes, instead of into the result. A reader
-	 * that is slow holds the command back, never the deadline; one that is gone ends the call. */
+	 * that is slow holds the command back, never the deadline; one that is gone ends the
+	 * call. */
 	bool use_output_fds;
 	int stdout_fd;
 	int stderr_fd;
-	/* Output goes to this function as it comes, instead of into the result. Called by the thread
-	 * that runs the call; must not block. Nonzero ends the call as cancelled; what comes until it
-	 * has ended is handed on as well. */
+	/* Output goes to this function as it comes, instead of into the result. Called by the
+	 * thread that runs the call; must not block. Nonzero ends the call as cancelled; what comes
+	 * until it has ended is handed on as well. */
 	int (*sink)(void *sink_data, int stream, const void *bytes, size_t n);
 	void *sink_data;
 	int64_t timeout_ms;		/* 0: the sandbox's timeout_ms; negative: none */
-	uint64_t stdout_limit;		/* bytes; 0: the sandbox's, else 8 MiB (none when streaming) */
-	uint64_t stderr_limit;		/* bytes; 0: the sandbox's, else 1 MiB (none when streaming) */
+	uint64_t stdout_limit;		/* bytes; 0: the sandbox's, else 8 MiB (none when
+					 * streaming) */
+	uint64_t stderr_limit;		/* bytes; 0: the sandbox's, else 1 MiB (none when
+					 * streaming) */
 	struct hookbox_cancel *cancel;	/* or NULL */
 	unsigned flags;			/* HOOKBOX_DROP_OUTPUT */
 };
@@ -145,12 +150,15 @@ struct hookbox_call {
 struct hookbox_result {
 	enum hookbox_end end;
 	int status;			/* exit code or signal number */
-	int error_number;		/* NOT_STARTED: ENOENT (no such command), EACCES (not executable),
-					 * ENOTDIR (no such workdir) ...; 0: it was the backend that failed */
-	char *message;			/* NULL, or one sentence: why it ended other than by itself */
+	int error_number;		/* NOT_STARTED: ENOENT (no such command), EACCES (not
+					 * executable), ENOTDIR (no such workdir) ...; 0: it was the
+					 * backend that failed */
+	char *message;			/* NULL, or one sentence: why it ended other than by
+					 * itself */
 	enum hookbox_cleanup cleanup;
 	char *cleanup_reason;		/* NULL, or why cleanup is UNKNOWN */
-	char *out;			/* stdout, with a NUL behind it that out_size does not count */
+	char *out;			/* stdout, with a NUL behind it that out_size does not
+					 * count */
 	size_t out_size;
 	char *err;			/* stderr, likewise */
 	size_t err_size;
@@ -199,7 +207,8 @@ HOOKBOX_API void hookbox_cancel_free(struct hookbox_cancel *cancel);
 enum hookbox_verdict {
 	HOOKBOX_ALLOW = 1,
 	HOOKBOX_DENY = 2,
-	HOOKBOX_ENFORCED = 3,		/* not allowed as it was; the hook has dealt with it: go on */
+	HOOKBOX_ENFORCED = 3,		/* not allowed as it was; the hook has dealt with it: go
+					 * on */
 };
 
 /* Why a hook's answer is what it is: "answer" is its own word, all others are failures. */
@@ -213,7 +222,8 @@ enum hookbox_cause {
 	HOOKBOX_CAUSE_OUTPUT_LIMIT = 7,
 	HOOKBOX_CAUSE_NOT_STARTED = 8,
 	HOOKBOX_CAUSE_LOST = 9,
-	HOOKBOX_CAUSE_BAD_ANSWER = 10,	/* exit 0 without one valid JSON object that holds "allow" */
+	HOOKBOX_CAUSE_BAD_ANSWER = 10,	/* exit 0 without one valid JSON object that holds
+					 * "allow" */
 };
 
 struct hookbox_event {
@@ -221,8 +231,8 @@ struct hookbox_event {
 	const char *type;		/* provider, tool, session, eval */
 	const char *phase;		/* before_call ...; NULL for eval */
 	/* The request as a JSON object: {"request": ..., "response": ..., "event": ...}; "hook" and
-	 * "phase" are added when missing and must agree when there. For eval any JSON object, handed
-	 * on as it is. */
+	 * "phase" are added when missing and must agree when there. For eval any JSON object,
+	 * handed on as it is. */
 	const char *json;
 	size_t json_size;
 	struct hookbox_cancel *cancel;	/* or NULL */
@@ -241,11 +251,13 @@ struct hookbox_hook_outcome {
 };
 
 struct hookbox_decision {
-	enum hookbox_verdict verdict;	/* DENY if any gating hook denied, else ENFORCED if any did */
+	enum hookbox_verdict verdict;	/* DENY if any gating hook denied, else ENFORCED if any
+					 * did */
 	const char *hook;		/* the hook that decided it; NULL when all allowed */
 	const char *reason;		/* its reason, or NULL */
 	const char *metadata;		/* its metadata, or NULL */
-	size_t n_outcomes;		/* in config order; hooks after the first deny did not run */
+	size_t n_outcomes;		/* in config order; hooks after the first deny did not
+					 * run */
 	struct hookbox_hook_outcome *outcomes;
 };
 

@@ -38,11 +38,6 @@ const struct config *host_config(const struct hookbox *box)
 	return box->config;
 }
 
-struct plugin_registry *host_registry(struct hookbox *box)
-{
-	return box->registry;
-}
-
 struct sandbox *host_hook_sandbox(struct hookbox *box, const struct config_hook *hook)
 {
 	return box->hook_sandboxes[hook - box->config->hooks];

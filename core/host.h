@@ -11,7 +11,6 @@
 const struct config *host_config(const struct hookbox *box);
 /* The sandbox of that name ("direct" always), or NULL. */
 struct sandbox *host_sandbox(struct hookbox *box, const char *name);
-struct plugin_registry *host_registry(struct hookbox *box);
 
 /*
  * ---- What emit.c and host.c share ----

@@ -99,7 +99,8 @@ void ledger_keep(struct ledger *ledger)
 	atomic_store(&ledger->keep, true);
 }
 
-bool ledger_owner_dead(const char *owner)
+/* Is the process behind an owner id gone for certain? Not for ids of other machines. */
+static bool owner_is_dead(const char *owner)
 {
 	unsigned int machine, boot, namespace, pid, host;
 	uint64_t start, start_now;
@@ -220,7 +221,7 @@ static void remove_dead_door(int dirfd, const char *name)
 	    strcmp(name + length - strlen(DOOR_SUFFIX), DOOR_SUFFIX))
 		return;
 	snprintf(owner, sizeof(owner), "%.*s", (int)(length - after), name);
-	if (ledger_owner_dead(owner))
+	if (owner_is_dead(owner))
 		unlinkat(dirfd, name, 0);
 }
 
@@ -244,7 +245,7 @@ int ledger_use(struct ledger *ledger, const char *sandbox, const char *mode, con
 	if (!dir)
 		return result;
 	while ((entry = readdir(dir)))
-		if (ledger_owner_dead(entry->d_name))
+		if (owner_is_dead(entry->d_name))
 			settle_file(dirfd(dir), entry->d_name, line, left, data);
 		else
 			remove_dead_door(dirfd(dir), entry->d_name);

@@ -26,8 +26,6 @@ const char *ledger_owner(const struct ledger *ledger);
  */
 #define LEDGER_CALL_ID_SIZE 64
 void ledger_new_call_id(struct ledger *ledger, char id[LEDGER_CALL_ID_SIZE]);
-/* Is the process behind an owner id gone for certain? Not for ids of other machines. */
-bool ledger_owner_dead(const char *owner);
 /* The private 0700 directory, made on first use; NULL when there can be none. [any] */
 const char *ledger_state_dir(struct ledger *ledger);
 
@@ -35,9 +33,10 @@ const char *ledger_state_dir(struct ledger *ledger);
 void ledger_keep(struct ledger *ledger);
 
 /*
- * [any] Notes that this host uses the sandbox, or one `box` of it (else NULL), before its first call
- * there. The owners of killed hosts that used the same are handed to `left`, which returns true when
- * it has ended all that they left there; then the note is crossed out. Cheap when there is none.
+ * [any] Notes that this host uses the sandbox, or one `box` of it (else NULL), before its first
+ * call there. The owners of killed hosts that used the same are handed to `left`, which returns
+ * true when it has ended all that they left there; then the note is crossed out. Cheap when there
+ * is none.
  */
 int ledger_use(struct ledger *ledger, const char *sandbox, const char *mode, const char *box,
 	       bool (*left)(void *data, const char *owner), void *data,

@@ -3,7 +3,6 @@
 
 #include <stdarg.h>
 #include <stdio.h>
-#include <unistd.h>
 
 #include "hookbox/sandbox_plugin.h"
 
@@ -17,6 +16,6 @@ void log_write(const struct log *log, int level, const char *format, ...)
 	va_end(args);
 	if (log && log->write)
 		log->write(log->data, level, message);
-	else if (level <= (isatty(STDERR_FILENO) ? SANDBOX_LOG_INFO : SANDBOX_LOG_WARNING))
+	else if (level <= SANDBOX_LOG_WARNING)
 		fprintf(stderr, "hookbox: %s\n", message);
 }

@@ -4,11 +4,11 @@
 #define CORE_LOG_H
 
 struct log {
-	void (*write)(void *data, int level, const char *message); /* NULL: stderr, see below */
+	void (*write)(void *data, int level, const char *message); /* NULL: see below */
 	void *data;
 };
 
-/* On stderr, whoever sits at a terminal sees what takes its time; else there are only warnings. */
+/* Without a function to write it, warnings and errors go to stderr and all else nowhere. */
 void log_write(const struct log *log, int level, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 

@@ -10,8 +10,8 @@ const char *near_word(const char *word, const char *const *candidates);
 
 /*
  * error_set() for a word that is not among the candidates: the sentence, and behind it
- * `: did you mean "X"?`, or `: there is A, B, C`, or `: there is none`. An empty word stands for one
- * left out.
+ * `: did you mean "X"?`, or `: there is A, B, C`, or `: there is none`. An empty word stands for
+ * one left out.
  */
 int near_error(struct hookbox_error *error, int code, const char *word,
 	       const char *const *candidates, const char *format, ...)

@@ -132,8 +132,8 @@ struct param_value {
 };
 
 /*
- * Allocates an instance (zeroed, aligned) and fills it from values and defaults. Checks unknown keys
- * (suggesting near ones), repeated keys that are no list, types, required ones. `where` names
+ * Allocates an instance (zeroed, aligned) and fills it from values and defaults. Checks unknown
+ * keys (suggesting near ones), repeated keys that are no list, types, required ones. `where` names
  * the section for errors about what is missing. What the values point to lives in *store.
  */
 struct param_store;	/* owns the strings of an instance */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A pool: fresh boxes that were started ahead of time, each with an agent that waits for one call.
- * Its threads begin with the sandbox's calls and end with pool_close(); a pool in a process that was
- * forked since has none and hands out nothing.
+ * Its threads begin with the sandbox's calls and end with pool_close(); a pool in a process that
+ * was forked since has none and hands out nothing.
  */
 #ifndef CORE_POOL_H
 #define CORE_POOL_H

@@ -69,9 +69,9 @@ struct pool {
 /* ---- One box (pool_box.c) ---- */
 
 /*
- * [any, blocking] Starts a box and waits until its agent has greeted. 0, or an enum channel_problem:
- * then nothing of it is left, or the ledger knows. With network_of = "" in a pool that keeps a
- * network it is the network keeper: its agent waits without end, and for nothing.
+ * [any, blocking] Starts a box and waits until its agent has greeted. 0, or an enum
+ * channel_problem: then nothing of it is left, or the ledger knows. With network_of = "" in a pool
+ * that keeps a network it is the network keeper: its agent waits without end, and for nothing.
  */
 int pool_box_create(const struct pool *pool, enum pool_way way, const char *network_of,
 		    struct pool_box **box, struct hookbox_error *error);

@@ -18,7 +18,8 @@ struct process {
  */
 int process_start(const struct spawn_request *request, struct process *process,
 		  struct spawn_result *result);
-/* Waits until the group of a process that was reaped has no member; false: it still has after 2 s. */
+/* Waits until the group of a process that was reaped has no member; false: it still has after 2
+ * s. */
 bool process_group_ends(pid_t group);
 
 /* How a process ended. */

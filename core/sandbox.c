@@ -195,6 +195,7 @@ static void sandbox_free(struct sandbox *sandbox)
 {
 	params_free(sandbox->instance, sandbox->store);
 	pthread_mutex_destroy(&sandbox->lock);
+	cleanup_close(&sandbox->opened_fd);
 	strv_free(&sandbox->env);
 	strv_free(&sandbox->labels);
 	free(sandbox->workdir);
@@ -240,6 +241,7 @@ int sandbox_open(const struct config_sandbox *config, const struct sandbox_plugi
 	if (!sandbox)
 		return error_no_memory(error);
 	pthread_mutex_init(&sandbox->lock, NULL);
+	sandbox->opened_fd = -1;
 	sandbox->plugin = plugin;
 	sandbox->context = *context;
 	extension_copy(plugin, SANDBOX_BOX_EXTENSION, &sandbox->box, sizeof(sandbox->box));
@@ -307,6 +309,13 @@ const char *sandbox_name(const struct sandbox *sandbox)
 const struct sandbox_plugin_v1 *sandbox_plugin(const struct sandbox *sandbox)
 {
 	return sandbox->plugin;
+}
+
+void sandbox_count_ways(struct sandbox *sandbox, uint64_t counts[CALL_N_WAYS])
+{
+	pthread_mutex_lock(&sandbox->lock);
+	memcpy(counts, sandbox->ways, sizeof(sandbox->ways));
+	pthread_mutex_unlock(&sandbox->lock);
 }
 
 /* ---- Probe ---- */

@@ -34,9 +34,25 @@ const struct sandbox_plugin_v1 *sandbox_plugin(const struct sandbox *sandbox);
 int sandbox_call(struct sandbox *sandbox, const struct hookbox_call *call,
 		 struct hookbox_result **result, struct hookbox_error *error);
 
+/* The ways to a box. */
+enum call_way {
+	CALL_ONE_OFF = 0,	/* by a process of the call's own, or sandbox.run/1 */
+	CALL_BY_AGENT,		/* through the channel to a box that stays */
+	CALL_POOLED,		/* in a box that waited */
+	CALL_BY_SOCKET,		/* the same, over a unix socket */
+	CALL_N_WAYS,
+};
+
+/* "one-off", "agent" ...: as `hookbox plugins check --way` wants them. (call.c) */
+extern const char *const call_way_names[CALL_N_WAYS];
+
+/* [any] How many calls have gone which way. */
+void sandbox_count_ways(struct sandbox *sandbox, uint64_t counts[CALL_N_WAYS]);
+
 /* [any] Asks sandbox.probe/1; calls `finding` for each. -ENOSYS when the backend has no probe. */
 int sandbox_probe(struct sandbox *sandbox, int64_t timeout_ms,
-		  void (*finding)(void *data, uint32_t status, const char *what, const char *remedy),
+		  void (*finding)(void *data, uint32_t status, const char *what,
+				  const char *remedy),
 		  void *data);
 
 #endif

@@ -21,13 +21,16 @@ info()
 {
 	format=$1
 	shift
-	[ "$format" != markdown ] || printf '| %s |\n' 'key | type | default | what it is' '---|---|---|---'
+	[ "$format" != markdown ] ||
+		printf '| %s |\n' 'key | type | default | what it is' '---|---|---|---'
 	for name; do
-		"$hookbox" plugins info "$plugins/$name.so" --format "$format" || fail "no $format of $name"
+		"$hookbox" plugins info "$plugins/$name.so" --format "$format" ||
+			fail "no $format of $name"
 	done
 }
 
-# fill PAGE FORMAT NAME...: the lines "made by" and "end of" stay, what is between them is made anew.
+# fill PAGE FORMAT NAME...: the lines "made by" and "end of" stay, what is between them is made
+# anew.
 fill()
 {
 	page=$1

@@ -105,7 +105,8 @@ struct keeper {
 struct agent {
 	struct watch watch;
 	struct watch_item in, out;
-	struct watch_item carrier;	/* stdin, when a socket carries the frames: only its end counts */
+	struct watch_item carrier;	/* stdin, when a socket carries the frames: only its end
+					 * counts */
 	struct frame_reader reader;
 	unsigned char *reader_buffer;
 	struct bytes outbox;
@@ -127,7 +128,8 @@ struct agent {
 	int64_t heard_us;
 	int64_t silence_us;
 	int64_t reaped_us;
-	int64_t stray_us;		/* until then processes of dead keepers are looked for; 0: none are */
+	int64_t stray_us;		/* until then processes of dead keepers are looked for; 0:
+					 * none are */
 	bool once;			/* it ends after a call */
 	bool hidden;			/* its user's other processes cannot look into it */
 	bool closing;			/* what waits is written, and that is all */
@@ -139,7 +141,8 @@ struct agent {
 /* ---- main loop (loop.c) ---- */
 /*
  * Before there is a channel: takes one call through everything, with a command that cannot be. What
- * a first call would find cold, or still shared with the keeper that was forked, is not so any more.
+ * a first call would find cold, or still shared with the keeper that was forked, is not so any
+ * more.
  */
 void agent_rehearse(struct agent *agent);
 /* Serves the channel until it ends; returns the exit status. */
@@ -200,8 +203,6 @@ int keepers_run(struct agent *agent, struct call *call, const struct keeper_task
 void keepers_prepare(struct agent *agent);
 /* Tells a call's keeper to end it. */
 void keeper_tell(struct keeper *keeper, uint32_t grace_ms);
-/* The call is over: it may serve another one. */
-void keeper_release(struct keeper *keeper, bool clean);
 /* Kills one that does not obey. */
 void keeper_kill(struct keeper *keeper);
 /* Waits for those that ended, ends those that were idle for long, hunts what dead ones left. */

@@ -8,7 +8,6 @@
 
 #define DRAIN_MS 500 /* a stream may stay open so long after the end */
 #define OBEY_MS 12000 /* a keeper has so long, beyond the grace, to end a call */
-#define PIPE_SURE 4096 /* what any pipe takes at once */
 
 struct call *call_find(struct agent *agent, uint32_t id)
 {

@@ -156,6 +156,8 @@ become(const struct command *command, volatile int *failure)
 	execve(command->path, (char *const *)command->argv, (char *const *)command->env);
 failed:
 	*failure = errno;
+	if (command->tell_fd >= 0 && write(command->tell_fd, (int[]){errno}, sizeof(int)) < 0)
+		_exit(126);
 	_exit(127);
 }
 
@@ -166,6 +168,27 @@ static pid_t __attribute__((noinline)) start(const struct command *command, vola
 
 	if (pid == 0)
 		become(command, failure);
+	return pid;
+}
+
+/* Where what the child writes into memory stays there: exec closes the pipe, or an errno comes. */
+static pid_t start_apart(struct command *command, volatile int *failure)
+{
+	int ends[2], code = 0;
+	ssize_t n;
+	pid_t pid;
+
+	if (pipe2(ends, O_CLOEXEC))
+		return -1;
+	command->tell_fd = ends[1];
+	pid = start(command, failure);
+	close(ends[1]);
+	do
+		n = pid < 0 ? 0 : read(ends[0], &code, sizeof(code));
+	while (n < 0 && errno == EINTR);
+	if (n == sizeof(code))
+		*failure = code;
+	close(ends[0]);
 	return pid;
 }
 
@@ -212,6 +235,7 @@ pid_t command_start(const struct keeper_task *task, const struct keeper_surround
 		.surroundings = surroundings,
 		.directory = AT_FDCWD,
 		.fds = task->fds,
+		.tell_fd = -1,
 	};
 	volatile int failure = 0;
 	const char *cwd = NULL;
@@ -220,7 +244,8 @@ pid_t command_start(const struct keeper_task *task, const struct keeper_surround
 	if (!read_task(&command, task, &cwd)) {
 		not_started(report, FRAME_STEP_RESOURCES, ENOMEM);
 	} else if (!open_directory(&command, cwd, report) && !find_program(&command, report)) {
-		pid = start(&command, &failure);
+		pid = surroundings->shares ? start(&command, &failure)
+					   : start_apart(&command, &failure);
 		if (pid < 0 || failure)
 			explain(&command, pid < 0 ? errno : failure, report);
 		if (pid > 0 && failure) {

@@ -194,7 +194,7 @@ static void own_call(struct run *run)
 	set_cleanup(run, FRAME_PROVEN, "");
 }
 
-/* ---- Without: the process group ---- */
+/* ---- Without: the process group, and whoever bears the mark ---- */
 
 /* True: the command has ended. It is not waited for yet, which keeps the group's id. */
 static bool has_ended(const struct run *run)
@@ -204,9 +204,10 @@ static bool has_ended(const struct run *run)
 	return !waitid(P_PID, (id_t)run->pid, &info, WEXITED | WNOHANG | WNOWAIT) && info.si_pid;
 }
 
-static void sweep_call(struct run *run)
+static void sweep_call(struct run *run, const char *mark)
 {
 	int64_t give_up = INT64_MAX;
+	const char *why;
 	int status = 0;
 
 	while (!has_ended(run)) {
@@ -232,7 +233,10 @@ static void sweep_call(struct run *run)
 	take_status(run, status);
 	for (int i = 0; i < 2000; i++) {
 		if (kill(-run->pid, 0) && errno == ESRCH) {
-			set_cleanup(run, FRAME_SWEPT, "");
+			if (!mark || marked_kill(mark, KILL_MS, &why))
+				set_cleanup(run, FRAME_SWEPT, "");
+			else
+				set_cleanup(run, FRAME_UNKNOWN, why);
 			return;
 		}
 		reap_pause_us(1000);
@@ -253,7 +257,7 @@ static void run_task(struct run *run, const struct keeper_task *task)
 	else if (run->surroundings->adopts)
 		own_call(run);
 	else
-		sweep_call(run);
+		sweep_call(run, marked_entry(task));
 }
 
 /* What could not be ended goes on being killed, as long as there is a need to. */

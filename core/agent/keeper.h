@@ -52,6 +52,7 @@ struct keeper_report {
 struct keeper_surroundings {
 	struct rlimit files;	/* as the agent found it */
 	bool adopts;		/* there are subreapers */
+	bool shares;		/* vfork() is none that copies */
 	int null_fd;		/* nothing can be read from it */
 };
 
@@ -68,6 +69,7 @@ struct command {
 	char *found;		/* the same, when it was searched for */
 	int directory;		/* or -1 */
 	const int *fds;
+	int tell_fd;		/* takes an errno value; -1: memory is shared with the child */
 };
 
 /* Starts what the task says: its pid, or -1 with the report filled. */
@@ -77,6 +79,10 @@ pid_t command_start(const struct keeper_task *task, const struct keeper_surround
 /* Kills all children of this process, and theirs, until none is left. False with a reason when
  * that does not come about in so many ms. `group` is that of the command, or 0. (reap.c) */
 bool reap_all(pid_t group, int64_t patience_ms, const char **why);
+/* The entry of the task's environment that marks what belongs to the call, or NULL. (marked.c) */
+const char *marked_entry(const struct keeper_task *task);
+/* The same for whoever has that entry, and is of our user's or another whom we may kill. */
+bool marked_kill(const char *entry, int64_t patience_ms, const char **why);
 int64_t reap_clock_us(void);
 void reap_pause_us(long us);
 

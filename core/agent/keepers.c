@@ -61,6 +61,24 @@ static void mourn(struct keeper *keeper)
 	input_close(&call->in);
 }
 
+/* Its call is over: it may serve another one. */
+static void release(struct keeper *keeper, bool clean)
+{
+	struct agent *agent = keeper->agent;
+
+	keeper->call = NULL;
+	if (!clean || agent->closing) {
+		let_go(keeper);
+		return;
+	}
+	keeper->idle_us = agent->now_us;
+	keeper->next = agent->idle;
+	agent->idle = keeper;
+	agent->n_idle++;
+	if (keeper->next)
+		agent_wake_at(agent, agent->now_us + IDLE_MS * 1000);
+}
+
 static void keeper_ready(void *data, struct watch_item *item, int events)
 {
 	struct keeper *keeper = (struct keeper *)((char *)item - offsetof(struct keeper, item));
@@ -75,7 +93,7 @@ static void keeper_ready(void *data, struct watch_item *item, int events)
 		return;
 	}
 	call->keeper = NULL;
-	keeper_release(keeper, report.cleanup != FRAME_UNKNOWN);
+	release(keeper, report.cleanup != FRAME_UNKNOWN);
 	call_take_report(call, &report);
 }
 
@@ -136,7 +154,7 @@ void keepers_prepare(struct agent *agent)
 	struct keeper *keeper;
 
 	if (!make_keeper(agent, NULL, &keeper))
-		keeper_release(keeper, true);
+		release(keeper, true);
 }
 
 /* ---- Calls ---- */
@@ -199,23 +217,6 @@ void keeper_tell(struct keeper *keeper, uint32_t grace_ms)
 	/* A command of its user's may have stopped it. */
 	kill(keeper->pid, SIGCONT);
 	send(keeper->item.fd, &message, sizeof(message), MSG_DONTWAIT | MSG_NOSIGNAL);
-}
-
-void keeper_release(struct keeper *keeper, bool clean)
-{
-	struct agent *agent = keeper->agent;
-
-	keeper->call = NULL;
-	if (!clean || agent->closing) {
-		let_go(keeper);
-		return;
-	}
-	keeper->idle_us = agent->now_us;
-	keeper->next = agent->idle;
-	agent->idle = keeper;
-	agent->n_idle++;
-	if (keeper->next)
-		agent_wake_at(agent, agent->now_us + IDLE_MS * 1000);
 }
 
 void keeper_kill(struct keeper *keeper)

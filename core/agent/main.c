@@ -138,6 +138,7 @@ static int set_up(struct agent *agent, const struct options *options)
 	agent_wake_at(agent, agent->now_us + agent->silence_us);
 	agent->hidden = system_hide();
 	agent->surroundings.adopts = system_adopt_orphans();
+	agent->surroundings.shares = system_vfork_shares();
 	code = watch_open(&agent->watch);
 	if (code)
 		return code;

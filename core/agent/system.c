@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #ifdef AGENT_LINUX
@@ -58,6 +59,23 @@ bool system_adopt_orphans(void)
 #else
 	return false;
 #endif
+}
+
+bool __attribute__((noinline)) system_vfork_shares(void)
+{
+	volatile bool shared = false;
+	pid_t pid = vfork();
+
+	if (pid == 0) {
+		shared = true;
+		_exit(0);
+	}
+	while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+#ifdef AGENT_PORTABLE
+	shared = false; /* so that tests see how it goes without */
+#endif
+	return shared;
 }
 
 void system_die_with_parent(void)

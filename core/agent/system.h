@@ -26,6 +26,8 @@ void system_default_signals(void);
 bool system_hide(void);
 /* Orphans among this process's descendants become its children. */
 bool system_adopt_orphans(void);
+/* What a child of vfork() writes before exec is seen here. Emulators make a fork of it. */
+bool system_vfork_shares(void);
 /* This process is killed when its parent ends. */
 void system_die_with_parent(void);
 /* An errno value in Linux's numbers. */

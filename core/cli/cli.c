@@ -85,7 +85,7 @@ int cli_close_stdout(struct cli *cli, int status)
 /*
  * ---- Options ----
  */
-void cli_print_help(const struct cli_command *command)
+static void print_help(const struct cli_command *command)
 {
 	printf("Usage: hookbox %s [OPTION]...%s%s\n%s.\n\n%s", command->name,
 	       *command->usage ? " " : "", command->usage, command->summary, command->help);
@@ -148,7 +148,7 @@ static int common_option(struct cli *cli, int option)
 	case 'h':
 		if (!cli->command)
 			return option;
-		cli_print_help(cli->command);
+		print_help(cli->command);
 		return end_options(cli, CLI_OK);
 	case CLI_OPT_VERSION:
 		printf("hookbox %s\n", hookbox_version());
@@ -205,12 +205,20 @@ bool cli_operands(struct cli *cli, size_t least, size_t most, const char *what)
 /*
  * ---- What commands work with ----
  */
+/* Whoever sits at a terminal also sees what takes its time. */
+static void log_line(void *data, int level, const char *message)
+{
+	if (level <= (isatty(STDERR_FILENO) ? SANDBOX_LOG_INFO : SANDBOX_LOG_WARNING))
+		fprintf(stderr, "hookbox: %s\n", message);
+}
+
 struct hookbox *cli_open(struct cli *cli, const char *plugin_dir, struct hookbox_error *error)
 {
 	_cleanup_strv_ struct strv dirs = {0};
 	struct hookbox_options options = {
 		.size = sizeof(options),
 		.config_path = cli->config_path,
+		.log = log_line,
 	};
 
 	if (plugin_dir)

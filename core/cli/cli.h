@@ -84,8 +84,6 @@ int cli_no_options(struct cli *cli);
 /* Are there that many operands? If not says so: `what` names what is expected. */
 bool cli_operands(struct cli *cli, size_t least, size_t most, const char *what);
 
-void cli_print_help(const struct cli_command *command);
-
 /*
  * ---- Saying things ----
  */

@@ -302,7 +302,17 @@ static int check_backend(struct cli *cli, struct check *check)
 	return CLI_OK;
 }
 
-enum { OPT_SANDBOX = CLI_OPT_OWN, OPT_TAP, OPT_FULL };
+enum { OPT_SANDBOX = CLI_OPT_OWN, OPT_TAP, OPT_FULL, OPT_WAY };
+
+#define CHECK_WAYS "one-off, agent, pool or socket"
+
+static bool is_way(const char *name)
+{
+	for (int way = 0; way < CALL_N_WAYS; way++)
+		if (!strcmp(call_way_names[way], name))
+			return true;
+	return false;
+}
 
 static int run_check(struct cli *cli)
 {
@@ -311,6 +321,7 @@ static int run_check(struct cli *cli)
 		{"sandbox", required_argument, NULL, OPT_SANDBOX},
 		{"tap", no_argument, NULL, OPT_TAP},
 		{"full", no_argument, NULL, OPT_FULL},
+		{"way", required_argument, NULL, OPT_WAY},
 		{0},
 	};
 	struct check check = {0};
@@ -323,13 +334,18 @@ static int run_check(struct cli *cli)
 			check.sandbox = optarg;
 		else if (option == OPT_TAP)
 			check.kit.tap = true;
+		else if (option == OPT_WAY)
+			check.kit.way = optarg;
 		else
 			check.kit.full = true;
 	}
 	if (!cli_operands(cli, 1, 1, "the plugin's FILE"))
 		return cli->status;
-	if ((check.kit.tap || check.kit.full) && !check.sandbox)
-		return cli_fail(cli, CLI_USAGE, "--tap and --full need --sandbox");
+	if ((check.kit.tap || check.kit.full || check.kit.way) && !check.sandbox)
+		return cli_fail(cli, CLI_USAGE, "--tap, --full and --way need --sandbox");
+	if (check.kit.way && !is_way(check.kit.way))
+		return cli_fail(cli, CLI_USAGE, "--way is %s, not \"%s\"", CHECK_WAYS,
+				check.kit.way);
 	if (cli->json && check.sandbox)
 		return cli_fail(cli, CLI_USAGE,
 				"with --sandbox it is --tap that programs can read");
@@ -366,6 +382,7 @@ const struct cli_command cmd_plugins_check = {
 		"      --sandbox NAME    run the conformance kit in this sandbox, which has the\n"
 		"                        plugin's mode\n"
 		"      --tap             print the kit's results as TAP\n"
-		"      --full            run the kit's slow checks, too\n",
+		"      --full            run the kit's slow checks, too\n"
+		"      --way WAY         fail unless calls went this way: " CHECK_WAYS "\n",
 	.run = run_check,
 };

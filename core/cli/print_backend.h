@@ -16,8 +16,8 @@ const char *print_text_of(const json_t *object, const char *key);
 
 /*
  * Prints what a backend says of itself (plugin_describe() in plugin.h, and "path" if it has one):
- * "text", or only its keys, as "man" (a list in mdoc(7)) or "markdown" (rows of a table). False: there
- * is no such format.
+ * "text", or only its keys, as "man" (a list in mdoc(7)) or "markdown" (rows of a table). False:
+ * there is no such format.
  */
 bool print_backend(const json_t *backend, const char *format);
 

@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# A session hook that keeps a log: it appends a line of JSON for each event to the file that AUDIT_LOG
-# names, else to stderr. POSIX sh; sessions that end at once share one log better with audit_logger.py,
-# which writes each line in one go.
+# A session hook that keeps a log: it appends a line of JSON for each event to the file that
+# AUDIT_LOG names, else to stderr. POSIX sh; sessions that end at once share one log better with
+# audit_logger.py, which writes each line in one go.
 #
 #	[hook audit_logger]
 #	command = hooks/audit_logger.sh

@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# An eval hook that turns an eval's result into metrics: a line for each number or truth value at the
-# top of the object, in the text format of Prometheus. They go to stdout, and are appended to the file
-# that METRICS_FILE names, if any. POSIX sh, sed and awk.
+# An eval hook that turns an eval's result into metrics: a line for each number or truth value at
+# the top of the object, in the text format of Prometheus. They go to stdout, and are appended to
+# the file that METRICS_FILE names, if any. POSIX sh, sed and awk.
 #
 #	{"eval_id":"tone","type":"llm_judge","score":0.8,"duration_ms":12}
 # gives

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: MIT
 # For hooks in sh: reads one valid JSON value on stdin and prints a line for each string, number,
 # true, false and null in it. A line is the keys that lead there, then the value, with a tab behind
-# each key; an element of an array has the key []. Keys (without their quotes) and values are as JSON
-# writes them, so that neither can hold a tab or a newline; a quote inside is \u0022, a backslash
-# \u005c.
+# each key; an element of an array has the key []. Keys (without their quotes) and values are as
+# JSON writes them, so that neither can hold a tab or a newline; a quote inside is \u0022, a
+# backslash \u005c.
 #
 #	{"request":{"Name":"sql","rows":[1,2]}}	gives	request	Name	"sql"
 #							request	rows	[]	1

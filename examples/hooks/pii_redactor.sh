@@ -10,9 +10,9 @@
 #	phases = before_call
 export LC_ALL=C
 
-# Each string of the JSON on a line of its own. With escaped quotes out of the way, every second piece
-# between quotes is the inside of a string. JSON may write any character as \uXXXX: digits, space, dash,
-# dot and @ become themselves, letters and %, +, _ an x, all else a question mark.
+# Each string of the JSON on a line of its own. With escaped quotes out of the way, every second
+# piece between quotes is the inside of a string. JSON may write any character as \uXXXX: digits,
+# space, dash, dot and @ become themselves, letters and %, +, _ an x, all else a question mark.
 strings=$(tr '\n' ' ' | sed '
 s/\\\\/?/g
 s/\\"/?/g

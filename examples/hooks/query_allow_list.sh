@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# A tool hook that lets only listed tools run. Each argument is TOOL, which may be asked anything, or
-# TOOL:QUERY, which may be asked exactly that (its argument "query"). POSIX sh, sed and awk.
+# A tool hook that lets only listed tools run. Each argument is TOOL, which may be asked anything,
+# or TOOL:QUERY, which may be asked exactly that (its argument "query"). POSIX sh, sed and awk.
 #
 #	[hook query_allow_list]
 #	command = hooks/query_allow_list.sh

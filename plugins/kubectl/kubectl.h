@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * kubectl_exec in parts. kubectl_exec.c: what is planned, pure. kubectl_failure.c: telling kubectl's
- * failures from the command's. kubectl_log.c: its own lines in the command's stderr. kubectl_pod.c: finding a pod. kubectl_probe.c: what doctor asks.
+ * kubectl_exec in parts. kubectl_exec.c: what is planned, pure. kubectl_failure.c: telling
+ * kubectl's failures from the command's. kubectl_log.c: its own lines in the command's stderr.
+ * kubectl_pod.c: finding a pod. kubectl_probe.c: what doctor asks.
  */
 #ifndef PLUGINS_KUBECTL_H
 #define PLUGINS_KUBECTL_H

@@ -4,8 +4,10 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 struct probe {
@@ -106,6 +108,45 @@ static bool probe_directory(const struct probe *probe)
 	return good;
 }
 
+/* The emulator that startnb.sh starts; another script than smolBSD's may know another. */
+static void name_emulator(char *name, size_t size)
+{
+	const char *chosen = getenv("QEMU");
+	struct utsname machine = {0};
+
+	uname(&machine);
+	if (chosen && *chosen)
+		snprintf(name, size, "%.*s", (int)strcspn(chosen, " \t"), chosen);
+	else
+		snprintf(name, size, "qemu-system-%s",
+			 machine.machine[0] == 'i' ? "i386" : machine.machine);
+}
+
+static void probe_emulator(const struct probe *probe)
+{
+	const struct sandbox_host *table = probe->ssh->table;
+	char name[256];
+	const char *const argv[] = {name, "--version", NULL};
+	const struct sandbox_command command = {
+		.size = sizeof(command), .argv = argv, .timeout_ms = left_ms(probe),
+	};
+	struct sandbox_command_result result = {.size = sizeof(result)};
+	char error[SANDBOX_ERROR_SIZE] = "";
+
+	name_emulator(name, sizeof(name));
+	if (!table->run(table, &command, &result, error) && backend_result_is_good(&result))
+		backend_report(probe->sink, SANDBOX_PROBE_OK, NULL, "%.*s",
+			       (int)strcspn(result.out, "\r\n"), result.out);
+	else
+		backend_report(probe->sink,
+			       probe->ssh->startnb_set ? SANDBOX_PROBE_WARNING :
+							 SANDBOX_PROBE_FAILED,
+			       "install QEMU, or name it in the environment variable QEMU",
+			       "%s does not run: %.200s", name,
+			       error[0] ? error : "it failed to tell its version");
+	table->run_done(table, &result);
+}
+
 static void keep_text(const struct sandbox_text_sink *sink, const char *text)
 {
 	snprintf(sink->host_data, 128, "%s", text);
@@ -172,8 +213,10 @@ void smolbsd_probe(void *instance, int64_t timeout_ms, const struct sandbox_prob
 	if (!probe_ssh(&probe) || !probe_identity(&probe))
 		return;
 	/* Nobody waits for a doctor as long as a boot may take. */
-	if (probe.ssh->smolbsd_dir)
+	if (probe.ssh->smolbsd_dir) {
 		probe_directory(&probe);
-	else
+		probe_emulator(&probe);
+	} else {
 		probe_login(&probe);
+	}
 }

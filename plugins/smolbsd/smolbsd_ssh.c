@@ -148,8 +148,9 @@ static int check_host_key(const struct smolbsd_ssh *ssh, char error[SANDBOX_ERRO
 		if (strcmp(ssh->host_key, HOST_KEY_STRICT) || ssh->known_hosts)
 			return 0;
 		return backend_refuse(error, "host_key = strict trusts the keys of a file; set %s",
-				      ssh->host ? "known_hosts = PATH"
-						: "host_key = TYPE BASE64 for a machine of our own");
+				      ssh->host
+					      ? "known_hosts = PATH"
+					      : "host_key = TYPE BASE64 for a machine of our own");
 	}
 	if (ssh->known_hosts)
 		return backend_refuse(error, "host_key is the machine's key, and known_hosts would "
@@ -165,12 +166,13 @@ static int check_host_key(const struct smolbsd_ssh *ssh, char error[SANDBOX_ERRO
 /* Options that would break a call, or undo what hookbox promises. In small letters. */
 static const char *const kept_options[] = {
 	"batchmode", "stricthostkeychecking", "userknownhostsfile", "globalknownhostsfile",
-	"knownhostscommand", "hostkeyalias", "nohostauthenticationforlocalhost", "remotecommand",
-	"requesttty", "forkafterauthentication", "stdinnull", "sessiontype", "escapechar",
-	"loglevel", "controlmaster", "controlpath", "controlpersist", "permitlocalcommand",
-	"localcommand", "hostname", "port", "user", "identityfile", "connecttimeout", "sendenv", "setenv",
-	"localforward", "remoteforward", "dynamicforward", "forwardagent", "forwardx11", "tunnel",
-	"verifyhostkeydns", "updatehostkeys",
+	"knownhostscommand", "hostkeyalias", "nohostauthenticationforlocalhost",
+	"remotecommand", "requesttty", "forkafterauthentication", "stdinnull", "sessiontype",
+	"escapechar", "loglevel", "controlmaster", "controlpath", "controlpersist",
+	"permitlocalcommand", "localcommand", "hostname", "port", "user", "identityfile",
+	"connecttimeout", "sendenv", "setenv", "localforward", "remoteforward",
+	"dynamicforward", "forwardagent", "forwardx11", "tunnel", "verifyhostkeydns",
+	"updatehostkeys",
 };
 
 static bool option_is(const char *arg, const char *name)
@@ -223,6 +225,17 @@ static int check_path(const char *key, const char *path, char error[SANDBOX_ERRO
 			      key, path);
 }
 
+/* That of a key, too, has parts that ssh puts something else in place of. */
+static int check_identity_file(const struct smolbsd_ssh *ssh, char error[SANDBOX_ERROR_SIZE])
+{
+	const char *path = ssh->identity_file;
+
+	if (!path || (!strchr(path, '%') && !strstr(path, "${")))
+		return 0;
+	return backend_refuse(error, "identity_file = \"%.200s\": ssh puts something else in place "
+				     "of %% and ${...}; use a path without them", path);
+}
+
 /* The file for keys that are trusted on first use, where the config names none. */
 static int choose_known_hosts(struct smolbsd_ssh *ssh, char error[SANDBOX_ERROR_SIZE])
 {
@@ -263,6 +276,8 @@ static int smolbsd_open(void *instance, const struct sandbox_host *host,
 		code = check_host_key(ssh, error);
 	if (!code)
 		code = check_extra_args(&ssh->extra_args, error);
+	if (!code)
+		code = check_identity_file(ssh, error);
 	if (!code)
 		code = check_path("known_hosts", ssh->known_hosts, error);
 	if (!code)

@@ -17,6 +17,8 @@ struct conformance_options {
 	bool full;			/* everything: all 256 exit codes, more of each */
 	FILE *out;
 	const char *plugin_file;	/* to check as well, or NULL */
+	/* The way that calls must go, one of call_way_names (sandbox.h); NULL: any. */
+	const char *way;
 };
 
 /*

@@ -12,11 +12,15 @@
 #include "conformance.h"
 #include "result.h"
 
+/* What a pool may take to be as it was: its boxes hold descriptors. */
+#define KIT_POOL_MS 60000
+
 struct kit {
 	struct hookbox *box;
 	const char *sandbox;
 	const struct conformance_options *options;
 	uint64_t flags;			/* the backend's */
+	struct pool *pool;		/* the sandbox's, or NULL */
 	int64_t patience_ms;		/* long enough for a command to have started here */
 	unsigned int fingerprint;	/* of the sleeps that the running check starts */
 	bool blind;			/* what runs in the sandbox cannot be seen from here */

@@ -10,12 +10,14 @@ plugins=$top_builddir/tests/fixtures/.libs
 XDG_RUNTIME_DIR=$dir
 export XDG_RUNTIME_DIR
 
-# run_kit BACKEND FAULT [LINE]: what it says is in $dir/BACKEND.FAULT, its exit code in the last line.
+# run_kit BACKEND FAULT [LINE]: what it says is in $dir/BACKEND.FAULT, its exit code in the last
+# line. $way is the one that calls must go.
+way=one-off
 run_kit()
 {
 	printf '[sandbox faulty]\nmode = %s\nfault = %s\n%s\n' "$1" "$2" "${3-}" >"$dir/$1.$2.ini"
 	hookbox plugins check "$plugins/$1.so" --plugin-dir "$plugins" --config "$dir/$1.$2.ini" \
-		--sandbox faulty --tap >"$dir/$1.$2" 2>&1
+		--sandbox faulty --way "$way" --tap >"$dir/$1.$2" 2>&1
 	echo "exit code $?" >>"$dir/$1.$2"
 }
 
@@ -71,6 +73,12 @@ for backend in crooked_fresh crooked_ending; do
 done
 finds crooked_kept none 'a timeout ends what has a session of its own'
 nothing_left "the faulty backends"
+
+way=agent
+run_kit crooked none
+finds crooked none 'calls go the way that they are meant to'
+is "$(grep -c '^not ok' "$dir/crooked.none")" 1 "... and no other check"
+way=one-off
 
 # What cannot run anything is told once, not sixty times.
 run_kit crooked none 'env = PATH=/nowhere'

@@ -153,8 +153,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	frame_reader_init(&host, FRAME_FROM_AGENT, out, sizeof(out));
 	host.begun = host.greeted = true;
 	frame_reader_init(&agent.reader, FRAME_FROM_HOST, in, sizeof(in));
-	frame_reader_add(&agent.reader,
-			 frame_put_host_hello(frame_reader_room(&agent.reader, &room), 100, &hello));
+	frame_reader_add(
+		&agent.reader,
+		frame_put_host_hello(frame_reader_room(&agent.reader, &room), 100, &hello));
 	for (size_t at = 1; at < size && !agent.closing;) {
 		size_t n = size - at < step ? size - at : step;
 		void *to = frame_reader_room(&agent.reader, &room);

@@ -31,10 +31,12 @@ for target in "$fuzz"/fuzz_*.c; do
 		cp "$fuzz/corpus/$name"/* "fuzz/$name-seeds"
 	fi
 	# shellcheck disable=SC2086
-	"$FUZZ_CC" "$@" -fsanitize=fuzzer $sanitize -o "fuzz/fuzz_$name" "$target" $objects $FUZZ_LIBS
+	"$FUZZ_CC" "$@" -fsanitize=fuzzer $sanitize -o "fuzz/fuzz_$name" "$target" $objects \
+		$FUZZ_LIBS
 	echo "check-fuzz: $name for $FUZZ_SECONDS s"
-	if ! "fuzz/fuzz_$name" -max_total_time="$FUZZ_SECONDS" -timeout=10 -max_len=8192 -print_final_stats=1 \
-		-artifact_prefix="fuzz/$name-" "fuzz/$name-found" "fuzz/$name-seeds" >"fuzz/$name.log" 2>&1; then
+	if ! "fuzz/fuzz_$name" -max_total_time="$FUZZ_SECONDS" -timeout=10 -max_len=8192 \
+		-print_final_stats=1 -artifact_prefix="fuzz/$name-" "fuzz/$name-found" \
+		"fuzz/$name-seeds" >"fuzz/$name.log" 2>&1; then
 		tail -n 60 "fuzz/$name.log"
 		echo "check-fuzz: $name failed; the input is in $PWD/fuzz/$name-*"
 		exit 1

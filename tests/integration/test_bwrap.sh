@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# What a command in a bwrap_run sandbox can reach of the host: each thing is first shown to be there,
-# and then tried from inside.
+# What a command in a bwrap_run sandbox can reach of the host: each thing is first shown to be
+# there, and then tried from inside.
 . "${top_srcdir:?}/tests/parts/tap.sh"
 . "$top_srcdir/tests/parts/bwrap.sh"
 : "${top_builddir:?}"
@@ -103,10 +103,13 @@ fails plain "python3 -c '$connect' $port" "a port on the host's loopback cannot 
 fails plain "[ \"\$SSH_AUTH_SOCK\$HOOKBOX_TEST_SECRET\" ]" "the host's variables are not set"
 fails plain "cat /proc/*/environ | grep -a $HOOKBOX_TEST_SECRET" \
 	"the host's variables are in no process's memory of them"
-fails plain "[ -e /proc/$holder ] && grep -qa $dir /proc/*/cmdline" "the host's processes are not there"
-fails plain "grep -qa $dir /proc/[0-9]*/cmdline && kill -0 $holder" "the host's processes get no signal"
+fails plain "[ -e /proc/$holder ] && grep -qa $dir /proc/*/cmdline" \
+	"the host's processes are not there"
+fails plain "grep -qa $dir /proc/[0-9]*/cmdline && kill -0 $holder" \
+	"the host's processes get no signal"
 for place in /usr /etc /bin / /dev /opt; do
-	[ "$place" = /dev ] || [ ! -e "$place" ] || fails plain "touch $place/x" "$place cannot be written to"
+	[ "$place" = /dev ] || [ ! -e "$place" ] ||
+		fails plain "touch $place/x" "$place cannot be written to"
 done
 fails plain ": </dev/tty" "there is no terminal"
 fails plain "mount -t tmpfs x /usr" "nothing can be mounted"

@@ -98,10 +98,12 @@ ask()
 
 event '{"request":{"messages":[]}}'
 ask run allow --phase before_call
-like "$status/$out" '0/{"allow":true,"enforced":false,"reason":"fine","hook":"allow","cause":"answer",*}' \
+like "$status/$out" \
+	'0/{"allow":true,"enforced":false,"reason":"fine","hook":"allow","cause":"answer",*}' \
 	"an allow: 0"
 is "$err" "for the log" "a hook's stderr is passed on"
-like "$(cat "$dir/request")" '{"hook":*"before_call"*"request":{"messages":\[\]}*}' "the hook reads the event"
+like "$(cat "$dir/request")" '{"hook":*"before_call"*"request":{"messages":\[\]}*}' \
+	"the hook reads the event"
 ask run deny
 like "$status/$out" '1/{"allow":false,"enforced":false,"reason":"no \\"secrets\\"","metadata":{"big": 12345678901234567890123, "list": \[\]},"hook":"deny",*' \
 	"a deny: 1, with its metadata as it is, on one line"
@@ -111,14 +113,16 @@ like "$status/$out" '0/{"allow":false,"enforced":true,"metadata":{"redacted": 2}
 ask emit provider before_call
 like "$status/$out" '1/{"allow":false,*"hook":"deny","cause":"answer",*' "emit: the deny decides"
 ask emit provider before_call --verbose
-like "$out" '*"outcomes":\[{"allow":true,*"hook":"allow",*"call":{"end":"exited",*"hook":"deny"*\]}' \
+like "$out" \
+	'*"outcomes":\[{"allow":true,*"hook":"allow",*"call":{"end":"exited",*"hook":"deny"*\]}' \
 	"emit --verbose: every outcome and its call"
 ask emit tool after_execution
 is "$status/$out" '0/{"allow":true,"enforced":false}' "an event that no hook listens to is allowed"
 event '{"score":  1.50}
 '
 ask run score
-like "$status/$out" '0/{"allow":true,*"hook":"score","cause":"not_gating",*"output":{"score":  1.50}}' \
+like "$status/$out" \
+	'0/{"allow":true,*"hook":"score","cause":"not_gating",*"output":{"score":  1.50}}' \
 	"an eval hook: its object is the output"
 ask run words
 like "$status/$out" '0/{"allow":true,*"stdout":"bm8gSlNPToA=","stdout_encoding":"base64"}' \
@@ -133,7 +137,8 @@ like "$status/$out" '0/{"allow":true,*"cause":"exit","loosened":true,*' "on_erro
 denied()
 {
 	ask run "$1"
-	like "$status/$out" "1/{\"allow\":false,*\"reason\":\"hook *\"hook\":\"$1\",\"cause\":\"$2\",*" \
+	like "$status/$out" \
+		"1/{\"allow\":false,*\"reason\":\"hook *\"hook\":\"$1\",\"cause\":\"$2\",*" \
 		"a hook that is $1 denies: $2"
 	nothing_left "a hook that is $1"
 }
@@ -159,7 +164,8 @@ fails()
 	what=$1
 	shift
 	ask "$@"
-	like "$status/$out" '125/{"allow":false,"enforced":false,"reason":"?*","cause":"hookbox"}' "$what: 125, a deny"
+	like "$status/$out" '125/{"allow":false,"enforced":false,"reason":"?*","cause":"hookbox"}' \
+		"$what: 125, a deny"
 	like "$err" "hookbox: ?*" "$what is said"
 }
 
@@ -175,7 +181,8 @@ event ''
 fails "no event" run deny
 event '{"request":{}}'
 ask run
-like "$status/$out/$err" '2/{"allow":false,*/hookbox: *(see hookbox run --help)' "bad usage of run denies, too"
+like "$status/$out/$err" '2/{"allow":false,*/hookbox: *(see hookbox run --help)' \
+	"bad usage of run denies, too"
 hookbox run allow --phase before_call <"$dir/event" >/dev/full 2>"$dir/err"
 is $? 125 "a decision that cannot be written: 125"
 
@@ -186,7 +193,8 @@ exec 3>"$dir/fifo"
 # It is reading once it catches the signal; before, this shell's child may be what catches it.
 catches_term()
 {
-	grep -qx hookbox "/proc/$pid/comm" && grep -q '^SigCgt:.*4[0-9a-f][0-9a-f][0-9a-f]$' "/proc/$pid/status"
+	grep -qx hookbox "/proc/$pid/comm" &&
+		grep -q '^SigCgt:.*4[0-9a-f][0-9a-f][0-9a-f]$' "/proc/$pid/status"
 }
 wait_for "hookbox to read" catches_term
 kill -TERM "$pid"
@@ -196,7 +204,8 @@ exec 3>&-
 echo 'kill -TERM $PPID; sleep 1000' | script fatal
 hook fatal "hook = tool" "phases = after_execution"
 ask run fatal
-like "$status/$out" '143/{"allow":false,*"cause":"cancelled",*' "SIGTERM during the call: 143, a deny"
+like "$status/$out" '143/{"allow":false,*"cause":"cancelled",*' \
+	"SIGTERM during the call: 143, a deny"
 nothing_left "a hook that SIGTERM ended"
 
 # ---- Plugins ----
@@ -206,10 +215,12 @@ mkdir "$plugins"
 echo "no library" >"$plugins/broken.so"
 cp "$plugins/broken.so" "$plugins/direct.so"
 run plugins list --plugin-dir "$plugins"
-like "$status/$out" "0/direct * built-in *broken - $plugins/broken.so broken: *" "plugins list: broken ones have their error"
+like "$status/$out" "0/direct * built-in *broken - $plugins/broken.so broken: *" \
+	"plugins list: broken ones have their error"
 like "$out" "*direct - $plugins/direct.so (hidden) *" "plugins list: hidden ones are marked"
 run plugins list --json --plugin-dir "$plugins"
-like "$out" '\[{"name":"direct",*"flags":\["host_process"\],*{"name":"broken","error":"*' "plugins list --json"
+like "$out" '\[{"name":"direct",*"flags":\["host_process"\],*{"name":"broken","error":"*' \
+	"plugins list --json"
 HOOKBOX_CONFIG='' run plugins info direct
 like "$status/$out" "0/direct *the command is a process of the host*mode = direct*" "plugins info"
 run plugins info direct --json
@@ -217,7 +228,8 @@ like "$out" '{"name":"direct",*"params":\[\]*' "plugins info --json"
 run plugins info direct --format man
 is "$status/$out" "0/None of its own." "plugins info --format"
 run plugins info direct --format pdf
-like "$status/$out/$err" '2//hookbox: --format is text, man or markdown, not "pdf"*' "plugins info in no such format"
+like "$status/$out/$err" '2//hookbox: --format is text, man or markdown, not "pdf"*' \
+	"plugins info in no such format"
 run plugins info direct --format man --json
 is "$status" 2 "plugins info is printed in one way"
 run plugins info dirct
@@ -232,6 +244,8 @@ run plugins check direct
 like "$status/$out" "0/direct *" "plugins check direct"
 run plugins check direct --tap
 is "$status" 2 "plugins check --tap needs --sandbox"
+run plugins check direct --sandbox direct --way sideways
+like "$status/$err" '2/*--way is one-off, agent, *not "sideways"*' "plugins check knows no such way"
 run plugins check direct --sandbox here --json
 is "$status" 2 "plugins check --sandbox has no --json"
 run plugins check direct --sandbox nowhere
@@ -275,13 +289,15 @@ run --version
 like "$status/$out" "0/hookbox [0-9]*" "--version"
 run --help
 like "$status/$out" "0/Usage: *run *emit *exec *plugins list*config show*doctor*" "--help"
-for command in run emit exec "plugins list" "plugins info" "plugins check" "config check" "config show" doctor; do
+for command in run emit exec "plugins list" "plugins info" "plugins check" "config check" \
+	"config show" doctor; do
 	# shellcheck disable=SC2086 # two words
 	run $command --help
 	like "$status/$out" "0/Usage: hookbox $command *--config*--plugin-dir*" "$command --help"
 	# shellcheck disable=SC2086
 	run $command --frobnicate
-	like "$status/$err" "2/hookbox: *--frobnicate* (see hookbox $command --help)" "$command refuses what it does not know"
+	like "$status/$err" "2/hookbox: *--frobnicate* (see hookbox $command --help)" \
+		"$command refuses what it does not know"
 done
 run plugins --help
 like "$status/$out" "0/*plugins list*plugins check*" "plugins --help"

@@ -32,7 +32,8 @@ mkdir "$dir/hooks" "$dir/$awkward"
 cp "$top_srcdir"/examples/hooks/*.sh "$dir/hooks"
 echo "from the host" >"$dir/$awkward/file"
 docker run -d --init --name "$box" --network none --log-driver none \
-	--mount "type=bind,source=$dir/hooks,target=$dir/hooks,readonly" "$image" sleep 86400 >/dev/null
+	--mount "type=bind,source=$dir/hooks,target=$dir/hooks,readonly" "$image" sleep 86400 \
+		>/dev/null
 docker create --name "$still" --network none "$image" sleep 86400 >/dev/null
 docker commit --change 'ENTRYPOINT ["/bin/false"]' "$still" "$inert" >/dev/null
 
@@ -159,17 +160,20 @@ is "$(cat "$dir/$awkward/made")" there "... and may be written with :rw"
 
 # ---- What comes in and goes out ----
 
-awk 'BEGIN { for (i = 0; i < 20000; i++) printf "\020\021\020\021%c%c\033[A", i % 256, 4 }' >"$dir/keys"
+awk 'BEGIN { for (i = 0; i < 20000; i++) printf "\020\021\020\021%c%c\033[A", i % 256, 4 }' \
+	>"$dir/keys"
 for sandbox in "$id" exec; do
 	hookbox exec --sandbox "$sandbox" -- cat <"$dir/keys" >"$dir/out"
 	cmp "$dir/keys" "$dir/out"
 	ok $? "$sandbox: bytes that detach terminals pass"
-	LD_PRELOAD=/no/such.so hookbox exec --sandbox "$sandbox" --env LD_PRELOAD --env DOCKER_HOST=nowhere \
-		--env HOME=/there -- sh -c 'printf %s "$LD_PRELOAD/$DOCKER_HOST$HOME"' >"$dir/out" 2>"$dir/err" </dev/null
+	LD_PRELOAD=/no/such.so hookbox exec --sandbox "$sandbox" --env LD_PRELOAD \
+		--env DOCKER_HOST=nowhere --env HOME=/there -- \
+		sh -c 'printf %s "$LD_PRELOAD/$DOCKER_HOST$HOME"' >"$dir/out" 2>"$dir/err" </dev/null
 	is "$(cat "$dir/out")" "/no/such.so/nowhere/there" \
 		"$sandbox: variables that mean something to the CLI reach the command only"
 	for code in 1 125 126 127 255; do
-		in_box "$sandbox" sh -c "echo 'docker: Error response from daemon: no' >&2; exit $code"
+		in_box "$sandbox" sh -c \
+			"echo 'docker: Error response from daemon: no' >&2; exit $code"
 		is "$status/$err" "$code/docker: Error response from daemon: no" \
 			"$sandbox: $code with the engine's words is still the command's"
 	done
@@ -182,13 +186,16 @@ like "$status/$out" "0/*GREETING=hello  you*" "no shell: variables"
 run exec --sandbox plain --workdir /bin -- pwd </dev/null
 is "$status/$out" 0//bin "no shell: directory"
 run exec --sandbox plain --env LD_PRELOAD=x -- env </dev/null
-like "$status/$err" '125/hookbox: *"LD_PRELOAD" would change*' "no shell: variables of the CLI's are refused"
+like "$status/$err" '125/hookbox: *"LD_PRELOAD" would change*' \
+	"no shell: variables of the CLI's are refused"
 in_box plain false
 is "$status/$err" 1/ "no shell: exit codes"
 in_box plain no-such-command
-like "$status/$err" "127/*hookbox: *no \"no-such-command\" in the image $nosh*" "no shell: no such command"
+like "$status/$err" "127/*hookbox: *no \"no-such-command\" in the image $nosh*" \
+	"no shell: no such command"
 in_box plain /etc/passwd
-like "$status/$err" '126/*hookbox: *"/etc/passwd" in the image*not executable*' "no shell: not executable"
+like "$status/$err" '126/*hookbox: *"/etc/passwd" in the image*not executable*' \
+	"no shell: not executable"
 
 # ---- What the engine fails at ----
 
@@ -250,7 +257,8 @@ begin()
 {
 	rm -f "$dir/out"
 	env "$mark" "$top_builddir/core/hookbox" exec --sandbox "$1" --json -- \
-		sh -c 'trap "" TERM; sleep 1000 & exec sleep 1000' >"$dir/out" 2>"$dir/err" </dev/null &
+		sh -c 'trap "" TERM; sleep 1000 & exec sleep 1000' >"$dir/out" 2>"$dir/err" \
+			</dev/null &
 	pid=$!
 }
 
@@ -269,25 +277,30 @@ two_sleepers()
 	[ "$(box_sleepers)" = 2 ]
 }
 
-run exec --sandbox "$id" --timeout 1s --json -- sh -c 'trap "" TERM; sleep 1000 & exec sleep 1000' </dev/null
+run exec --sandbox "$id" --timeout 1s --json -- sh -c 'trap "" TERM; sleep 1000 & exec sleep 1000' \
+	</dev/null
 like "$status/$out" '124/{"end":"timed out"*"cleanup":"proven"*' "a timeout ends a container"
 no_containers "a call that timed out"
-run exec --sandbox exec --timeout 1s --json -- sh -c 'trap "" TERM; sleep 1000 & exec sleep 1000' </dev/null
-like "$status/$out" '124/{"end":"timed out"*"cleanup":"proven"*' "a timeout ends what runs in a container"
+run exec --sandbox exec --timeout 1s --json -- sh -c 'trap "" TERM; sleep 1000 & exec sleep 1000' \
+	</dev/null
+like "$status/$out" '124/{"end":"timed out"*"cleanup":"proven"*' \
+	"a timeout ends what runs in a container"
 is "$(box_sleepers)" 0 "nothing is left in the container of a call that timed out"
 
 begin "$id"
 wait_for "the container" container_there
 kill -s TERM "$pid"
 wait "$pid"
-like "$(cat "$dir/out")" '{"end":"cancelled"*"cleanup":"proven"*' "a signal to hookbox ends the container"
+like "$(cat "$dir/out")" '{"end":"cancelled"*"cleanup":"proven"*' \
+	"a signal to hookbox ends the container"
 no_containers "a call that was cancelled"
 
 begin "$id"
 wait_for "the container" container_there
 containers "$id" | xargs docker rm -f >/dev/null
 wait "$pid"
-like "$(cat "$dir/out")" '{"end":"lost"*"cleanup":"proven"*' "a container that is removed under a call: lost"
+like "$(cat "$dir/out")" '{"end":"lost"*"cleanup":"proven"*' \
+	"a container that is removed under a call: lost"
 
 begin "$id"
 wait_for "the container" container_there
@@ -302,7 +315,8 @@ wait_for "the command to begin" two_sleepers
 kill -s KILL "$pid"
 wait "$pid" 2>/dev/null
 in_box exec true
-is "$status/$(box_sleepers)" 0/0 "after a killed hookbox, the next call ends what it left in the container"
+is "$status/$(box_sleepers)" 0/0 \
+	"after a killed hookbox, the next call ends what it left in the container"
 nothing_left "calls that were ended"
 
 # ---- An engine that goes away under a call ----
@@ -339,7 +353,8 @@ END
 	wait "$proxy_pid" 2>/dev/null
 	proxy_pid=
 	wait "$pid"
-	like "$(cat "$dir/out")" '{"end":"lost"*"cleanup":"unknown"*' "the engine goes away under a call: lost"
+	like "$(cat "$dir/out")" '{"end":"lost"*"cleanup":"unknown"*' \
+		"the engine goes away under a call: lost"
 	in_box "$id" true
 	is "$status" 0 "it is back, and the next call works"
 	no_containers "a call that lost its engine"

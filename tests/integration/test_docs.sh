@@ -27,7 +27,8 @@ done
 # Whatever an author writes comes out as it is, and not as markup.
 info()
 {
-	"$top_builddir/core/hookbox" plugins info "$top_builddir/tests/fixtures/.libs/wordy.so" --format "$1"
+	"$top_builddir/core/hookbox" plugins info "$top_builddir/tests/fixtures/.libs/wordy.so" \
+		--format "$1"
 }
 # shellcheck disable=SC2016 # it is Markdown
 is "$(info markdown | sed -n 2p)" \
@@ -38,7 +39,8 @@ if command -v mandoc >/dev/null; then
 		printf '.Dd November 28, 2026\n.Dt WORDY 7\n.Os\n.Sh NAME\n.Nm wordy\n.Nd words\n.Sh PARAMETERS\n'
 		info man
 	} >"$dir/wordy.7"
-	is "$(mandoc -T lint -W warning "$dir/wordy.7" 2>&1)" "" "mandoc finds nothing wrong with a list of awkward words"
+	is "$(mandoc -T lint -W warning "$dir/wordy.7" 2>&1)" "" \
+		"mandoc finds nothing wrong with a list of awkward words"
 	like "$(mandoc -T ascii "$dir/wordy.7" | sed 's/.\x08//g')" '*word = Ar "-x"|\\y (string)
 *.Ar \\fB \*a_b\* <c> \[d].  Secret: never shown.  Default: a|"-b".
 *number = uint*' "and shows it as it was written"
@@ -47,14 +49,16 @@ else
 fi
 
 # What is between the two lines is made anew, and a page without them is refused.
-sed 's/^\.It Cm image/.It Cm imaeg/' "$docs/hookbox-plugin-docker_run.7" >"$dir/docs/hookbox-plugin-docker_run.7"
+sed 's/^\.It Cm image/.It Cm imaeg/' "$docs/hookbox-plugin-docker_run.7" \
+	>"$dir/docs/hookbox-plugin-docker_run.7"
 sh "$docs/tables.sh" "$top_builddir/core/hookbox" "$plugins" "$dir/docs" "$docs"/*.7
 cmp -s "$docs/hookbox-plugin-docker_run.7" "$dir/docs/hookbox-plugin-docker_run.7"
 ok $? "what somebody wrote into a table is gone"
 grep -v 'end of what is made' "$docs/backends.md" >"$dir/docs/backends.md"
 cp "$dir/docs/backends.md" "$dir/before"
 said=$(sh "$docs/tables.sh" "$top_builddir/core/hookbox" "$plugins" "$dir/docs" "$docs"/*.7 2>&1)
-like "$?/$said" '1/tables.sh: *backends.md needs one line with: *' "a page that lacks a line is refused"
+like "$?/$said" '1/tables.sh: *backends.md needs one line with: *' \
+	"a page that lacks a line is refused"
 cmp -s "$dir/docs/backends.md" "$dir/before"
 ok $? "and stays as it was"
 tap_done

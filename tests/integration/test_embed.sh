@@ -20,7 +20,8 @@ echo '{"request":{"messages":[{"role":"user","content":"my ssn is 123-45-6789"}]
 	"$embed" "$scratch/hooks.ini" provider before_call >"$scratch/out"
 [ $? = 1 ] && grep -q '^deny by pii: personal data found: ssn$' "$scratch/out"
 ok $? "a hook denies"
-echo '{"request":{"messages":[]}}' | "$embed" "$scratch/hooks.ini" provider before_call >"$scratch/out"
+echo '{"request":{"messages":[]}}' |
+	"$embed" "$scratch/hooks.ini" provider before_call >"$scratch/out"
 [ $? = 0 ] && grep -q '^allow$' "$scratch/out"
 ok $? "a hook allows"
 echo '{"request":' | "$embed" "$scratch/hooks.ini" provider before_call 2>"$scratch/err"

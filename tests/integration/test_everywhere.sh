@@ -12,7 +12,8 @@ need_engine
 need_bwrap
 have kubectl || skip_all "no kubectl"
 have openssl || skip_all "no openssl"
-image=$("$top_srcdir/tests/parts/docker-image.sh" hookbox-test:busybox) || skip_all "no image can be made"
+image=$("$top_srcdir/tests/parts/docker-image.sh" hookbox-test:busybox) ||
+	skip_all "no image can be made"
 
 tap_dir
 container=
@@ -29,7 +30,8 @@ trap 'clean_up >/dev/null 2>&1' EXIT
 # bwrap_run's user 65534 has to reach the hooks.
 chmod 711 "$dir"
 mkdir "$dir/hooks" && cp "$top_srcdir/examples/hooks/pii_redactor.sh" "$dir/hooks" &&
-	cp "$top_srcdir/examples/everywhere.ini" "$dir" && chmod -R go-w,a+rX "$dir/hooks" || exit 99
+	cp "$top_srcdir/examples/everywhere.ini" "$dir" && chmod -R go-w,a+rX "$dir/hooks" ||
+		exit 99
 hook=$dir/hooks/pii_redactor.sh
 install='mkdir -p /hooks && cat >/hooks/pii_redactor.sh && chmod 755 /hooks/pii_redactor.sh'
 

@@ -104,7 +104,8 @@ tool "a listed tool" "$allow" '{"hook":"tool","request":{"Name":"weather","Args"
 tool "names in lower case" "$allow" '{"request":{"args":{},"name":"we\u0061ther"}}'
 tool "a listed query" "$allow" \
 	'{"request":{"Name":"sql","Args":{"n":[1,{"query":"x"}],"query":"SELECT \"a\" FROM\u0020b"}}}'
-tool "another query" "$refused"'"sql"}}' '{"request":{"Name":"sql","Args":{"query":"DROP TABLE b"}}}'
+tool "another query" "$refused"'"sql"}}' \
+	'{"request":{"Name":"sql","Args":{"query":"DROP TABLE b"}}}'
 tool "no query" "$refused"'"sql"}}' '{"request":{"Name":"sql","Args":{}}}'
 tool "another tool" "$refused"'"rm"}}' '{"request":{"Name":"rm","Args":{"Name":"weather"}}}'
 tool "a tool and query in the name" "$refused"'"x:y"}}' '{"request":{"Name":"x:y"}}'
@@ -125,15 +126,18 @@ expect "nothing to say" "" '{"eval_id":"a","Score":null}' eval_metrics
 for r in $runners; do
 	log=$scratch/audit.$r
 	for event in '{"phase":"session_start",' '{"phase":"session_end",'; do
-		printf '%s\n"s":"a\\nb"}\n' "$event" | AUDIT_LOG=$log run "$r" audit_logger >"$scratch/out"
+		printf '%s\n"s":"a\\nb"}\n' "$event" |
+			AUDIT_LOG=$log run "$r" audit_logger >"$scratch/out"
 	done
 	[ "$(cat "$scratch/out")" = '{"allow":true,"ack":true}' ]
 	ok $? "audit_logger, $r: acknowledges"
-	sed 's/"time":"2[0-9]*-[0-9]*-[0-9]*T[0-9]*:[0-9]*:[0-9]*Z"/"time":""/' "$log" >"$scratch/log"
+	sed 's/"time":"2[0-9]*-[0-9]*-[0-9]*T[0-9]*:[0-9]*:[0-9]*Z"/"time":""/' "$log" \
+		>"$scratch/log"
 	[ "$(cat "$scratch/log")" = '{"time":"","record":{"phase":"session_start","s":"a\nb"}}
 {"time":"","record":{"phase":"session_end","s":"a\nb"}}' ]
 	ok $? "audit_logger, $r: appends a line for each event"
-	! echo '{}' | AUDIT_LOG=$scratch/no/such/log run "$r" audit_logger >"$scratch/out" 2>/dev/null
+	! echo '{}' |
+		AUDIT_LOG=$scratch/no/such/log run "$r" audit_logger >"$scratch/out" 2>/dev/null
 	ok $? "audit_logger, $r: fails when it cannot write"
 done
 tap_done

@@ -40,7 +40,8 @@ call()
 # What the command wrote to stderr: without hookbox's word on what no shell can look for.
 own_err()
 {
-	echo "$err" | sed 's/hookbox: warning: something of the call may still run.*//' | sed '$ { /^$/d }'
+	echo "$err" | sed 's/hookbox: warning: something of the call may still run.*//' |
+		sed '$ { /^$/d }'
 }
 
 # ---- Exit codes, environment, stderr ----
@@ -62,7 +63,8 @@ for shell in sh none; do
 	config "pod = $pod" "shell = $shell"
 	for code in 1 9 126 127 255; do
 		call -- sh -c 'printf own >&2; exit $0' $code
-		is "$status/$(own_err)" "$code/own" "shell = $shell: exit code $code, and stderr is the command's"
+		is "$status/$(own_err)" "$code/own" \
+			"shell = $shell: exit code $code, and stderr is the command's"
 		call --json -- sh -c 'echo own >&2; exit $0' $code
 		like "$out" '*"stderr":"own\\n"*' "shell = $shell: exit code $code, the same kept"
 	done

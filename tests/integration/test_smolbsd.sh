@@ -127,5 +127,19 @@ call -- true
 like "$status/$err" '125/*Permission denied*' "who may not log in is told so, and at once"
 none_lives
 is "$?/$(files_left)" 0/0 "... and the machine is ended"
+
+# doctor PATTERN WHAT
+doctor()
+{
+	run doctor --plugin-dir "$top_builddir/plugins/.libs" -c "$dir/hookbox.ini"
+	like "$status/$out" "$1" "doctor: $2"
+}
+
+config
+doctor '0/*all that boots a machine*QEMU emulator version*' "all is there"
+QEMU=no-such-qemu
+export QEMU
+doctor '1/*no-such-qemu does not run*install QEMU*' "there is no QEMU"
+unset QEMU
 nothing_left "the calls"
 tap_done

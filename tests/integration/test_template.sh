@@ -36,6 +36,7 @@ grep -A1 '^not ok' "$dir/kit" | sed 's/^/# /'
 ok $status "it passes the conformance kit"
 
 sed -i 's/^level = 7/level = 70/' "$dir/hookbox.ini"
-"$hookbox" config check -c "$dir/hookbox.ini" 2>&1 | grep -q "hookbox.ini:3: .sandbox polite.: level = 70 is too large"
+"$hookbox" config check -c "$dir/hookbox.ini" 2>&1 |
+	grep -q "hookbox.ini:3: .sandbox polite.: level = 70 is too large"
 ok $? "its own check of a parameter names file, line and section"
 tap_done

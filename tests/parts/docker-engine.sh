@@ -59,7 +59,8 @@ engine_start()
 		engine_problem="docker.io could not be installed: see $1/install.log"
 		return 1
 	fi
-	# Where the package's service has started it already, that is the machine's engine from now on.
+	# Where the package's service has started it already, that is the machine's engine from now
+	# on.
 	if as_root docker info >/dev/null 2>&1; then
 		engine_start "$1"
 		return
@@ -89,7 +90,8 @@ engine_stop()
 		engine_signal -TERM "$pid"
 		tries=0
 		# Its last act is to remove the file; who then reaps it is not our affair.
-		while [ -e "$engine_dir/dockerd.pid" ] && engine_signal -0 "$pid" && [ $tries -lt 150 ]; do
+		while [ -e "$engine_dir/dockerd.pid" ] && engine_signal -0 "$pid" &&
+			[ $tries -lt 150 ]; do
 			sleep 0.2
 			tries=$((tries + 1))
 		done
@@ -102,7 +104,8 @@ engine_reenter()
 {
 	socket_group=$(as_root stat -c %g /var/run/docker.sock) || return 1
 	set -- "$(id -u)" "$(id -g)" "$(id -G | tr ' ' ,),$socket_group" \
-		env "HOME=$HOME" "PATH=$PATH" "HOOKBOX_REQUIRE=${HOOKBOX_REQUIRE-}" HOOKBOX_REENTERED=1 "$@"
+		env "HOME=$HOME" "PATH=$PATH" "HOOKBOX_REQUIRE=${HOOKBOX_REQUIRE-}" \
+			HOOKBOX_REENTERED=1 "$@"
 	reuid=$1 regid=$2 groups=$3
 	shift 3
 	exec sudo -n -- setpriv --reuid "$reuid" --regid "$regid" --groups "$groups" "$@"

@@ -27,7 +27,8 @@ copy_program()
 {
 	cp "$1" "$2" || return 1
 	for library in $(ldd "$1" | grep -o '/[^ ]*'); do
-		mkdir -p "$root$(dirname "$library")" && cp -L "$library" "$root$library" || return 1
+		mkdir -p "$root$(dirname "$library")" && cp -L "$library" "$root$library" ||
+			return 1
 	done
 }
 

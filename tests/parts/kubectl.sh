@@ -29,7 +29,8 @@ need_kubectl()
 		[ -n "$kubectl" ] || kubectl_unpack "$1"
 		return
 	fi
-	kubectl=$(command -v "${HOOKBOX_TEST_KUBECTL:-kubectl}") || skip_rest "no kubectl is installed"
+	kubectl=$(command -v "${HOOKBOX_TEST_KUBECTL:-kubectl}") ||
+		skip_rest "no kubectl is installed"
 	if [ -z "${HOOKBOX_TEST_KUBECTL-}" ] && [ "$kubectl" = "$packaged" ]; then
 		skip_rest "the kubectl here is the packaged one, which has a test of its own"
 	fi

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# Sourced, after packages.sh (and tap.sh or kit.sh, in a test): a VM with a real sshd, in QEMU.
+# Sourced, after packages.sh (and tap.sh, in a test): a VM with a real sshd, in QEMU.
 # shellcheck shell=sh disable=SC2034 # what it sets is the callers'
 
 # shellcheck source=tests/parts/vm-build.sh
@@ -37,10 +37,12 @@ vm_qemu()
 {
 	vm_kernel=$1 vm_initrd=$2 vm_forward=$3
 	shift 3
-	qemu-system-x86_64 -accel tcg -M microvm,rtc=on -cpu max -nodefaults -no-reboot -display none \
+	qemu-system-x86_64 -accel tcg -M microvm,rtc=on -cpu max -nodefaults -no-reboot \
+		-display none \
 		-netdev "user,id=n0,ipv6=off,restrict=on,hostfwd=$vm_forward" \
 		-device virtio-net-device,netdev=n0 -kernel "$vm_kernel" -initrd "$vm_initrd" \
-		-append "console=ttyS0 quiet panic=-1 tsc_early_khz=$(vm_tsc_khz) ${vm_append-}" "$@"
+		-append "console=ttyS0 quiet panic=-1 tsc_early_khz=$(vm_tsc_khz) ${vm_append-}" \
+		"$@"
 }
 
 # Does that QEMU live? A zombie, which nobody may ever reap, does not.
@@ -149,7 +151,8 @@ need_vm_files()
 		skip_all "${vm_problem:-$vm_dir cannot be made}"
 }
 
-# need_vm: for tests that need a VM: the one that is shared, or one of their own, which vm_stop ends.
+# need_vm: for tests that need a VM: the one that is shared, or one of their own, which vm_stop
+# ends.
 need_vm()
 {
 	need_vm_files

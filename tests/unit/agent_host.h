@@ -57,7 +57,8 @@ struct ask {
 	const void *input;
 	size_t input_size;
 	bool input_open;
-	struct frame_call call;		/* flags, times, limits, windows; 0 limit or window: large */
+	struct frame_call call;		/* flags, times, limits, windows; 0 limit or window:
+					 * large */
 	bool stingy;
 };
 

@@ -32,7 +32,8 @@ static inline int count_marked(void)
 #define LEAVE(then)                                                                                \
 	"setsid sh -c 'sleep 1000 & sleep 1000 & exec sleep 1000' & (sh -c 'sleep 1000 & "         \
 	"setsid setsid sleep 1000 &' &) ; set -m; sleep 1000 & "                                   \
-	"while [ $(grep -las AGENT_TEST_MARK=$AGENT_TEST_MARK /proc/[0-9]*/environ | wc -l) -lt 7 ]; " \
+	"while [ $(grep -las AGENT_TEST_MARK=$AGENT_TEST_MARK /proc/[0-9]*/environ | wc -l) "   \
+	"-lt 7 ]; "                                                                                \
 	"do sleep 0.05; done; echo ready; " then
 
 static inline void wait_until_none_is_left(void)

@@ -74,10 +74,13 @@ static inline int dumb_plan_end(const void *instance, const struct sandbox_end_r
 }
 
 static const struct sandbox_plugin_v1 sent_plugin __attribute__((unused)) = {
-	BACKEND(SANDBOX_FRESH | SANDBOX_SHELL | SANDBOX_ENDS_WITH_PROCESS), .plan = pool_plan, .name = "sent",
+	BACKEND(SANDBOX_FRESH | SANDBOX_SHELL | SANDBOX_ENDS_WITH_PROCESS),
+	.plan = pool_plan,
+	.name = "sent",
 };
 static const struct sandbox_plugin_v1 mounted_plugin __attribute__((unused)) = {
-	BACKEND(SANDBOX_FRESH | SANDBOX_SHELL | SANDBOX_MOUNTS | SANDBOX_ENDS_WITH_PROCESS), .plan = pool_plan, 
+	BACKEND(SANDBOX_FRESH | SANDBOX_SHELL | SANDBOX_MOUNTS | SANDBOX_ENDS_WITH_PROCESS),
+	.plan = pool_plan,
 	.name = "mounted",
 };
 static const struct sandbox_plugin_v1 dumb_plugin __attribute__((unused)) = {
@@ -138,7 +141,8 @@ static inline void open_prepared(struct fixture *f, const struct sandbox_plugin_
 	assert_non_null(f->pool);
 }
 
-static inline void open_pool(struct fixture *f, const struct sandbox_plugin_v1 *plugin, unsigned int size)
+static inline void open_pool(struct fixture *f, const struct sandbox_plugin_v1 *plugin,
+			     unsigned int size)
 {
 	prepare(f, size);
 	open_prepared(f, plugin);

@@ -24,22 +24,34 @@ struct fixture {
 	struct sandbox *sandbox;
 };
 
-static struct sandbox *open_sandbox(struct fixture *fixture, const struct sandbox_plugin_v1 *plugin)
+/* agent_dir: where its agents lie; NULL: its calls are one-off. */
+static struct sandbox *open_agent_sandbox(struct fixture *fixture,
+					  const struct sandbox_plugin_v1 *plugin,
+					  const char *agent_dir)
 {
 	struct config_sandbox config = {
 		.name = (char *)"box",
 		.where = (char *)"test:1",
 		.mode = (char *)plugin->name,
 		.shell = true,
+		.agent = true,
+		.agent_idle_ms = 60000,
 	};
 	struct hookbox_error error = {0};
 
 	*fixture = (struct fixture){.context.ledger = ledger_new()};
 	fixture->context.log = &fixture->log;
+	fixture->context.agent_dir = agent_dir;
 	assert_non_null(fixture->context.ledger);
 	if (sandbox_open(&config, plugin, &fixture->context, &fixture->sandbox, &error))
 		fail_msg("%s", error.message);
 	return fixture->sandbox;
+}
+
+static inline struct sandbox *open_sandbox(struct fixture *fixture,
+					   const struct sandbox_plugin_v1 *plugin)
+{
+	return open_agent_sandbox(fixture, plugin, NULL);
 }
 
 static void close_sandbox(struct fixture *fixture)

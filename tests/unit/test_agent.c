@@ -406,8 +406,8 @@ static void test_stdout_closed_early(void **state)
 	struct host_call *call;
 
 	host_start(&host);
-	call = host_run(&host, &(struct ask){
-		.argv = SH("echo out; exec >&-; sleep 0.1; echo err >&2; exec 2>&-; sleep 0.1; exit 4")});
+	call = host_run(&host, &(struct ask){.argv = SH("echo out; exec >&-; sleep 0.1; echo err "
+							">&2; exec 2>&-; sleep 0.1; exit 4")});
 	assert_ended(call, FRAME_EXITED, 4, FRAME_PROVEN);
 	assert_string_equal(host_text(call, 0), "out\n");
 	assert_string_equal(host_text(call, 1), "err\n");

@@ -112,8 +112,8 @@ static void test_end_of_stdout(void **state)
 	int status;
 
 	start(&host);
-	wait_until_ready(&host, host_ask(&host, ASK(LEAVE("while :; do echo x; done"), .stingy = true,
-					    .call.window = {20, 20})));
+	wait_until_ready(&host, host_ask(&host, ASK(LEAVE("while :; do echo x; done"),
+						    .stingy = true, .call.window = {20, 20})));
 	close(host.out);
 	host.out = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	assert_int_equal(write(host.in, "\x08\0\0\0\3\0\0\0\0\0\0\0pingping", 20), 20);
@@ -164,7 +164,8 @@ static void test_once(void **state)
 		struct host_call *call;
 		uint32_t id;
 
-		host_start_as(&host, (const char *const[]){program, i ? "--once" : NULL, NULL}, NULL);
+		host_start_as(&host, (const char *const[]){program, i ? "--once" : NULL, NULL},
+			      NULL);
 		host_greet(&host, i ? 0 : FRAME_ONCE, 0);
 		id = host_ask(&host, ASK("head -c 1000000 /dev/zero; sleep 1000 & exit 7"));
 		call = host_wait(&host, id);

@@ -101,8 +101,9 @@ static void test_fork_bomb(void **state)
 					   .call.timeout_ms = 20000));
 		assert_ended(call, FRAME_EXITED, 4, FRAME_PROVEN);
 		assert_int_equal(count_marked(), 0);
-		call = host_run(&host, ASK("while :; do setsid sh -c 'sleep 0.1 & sleep 0.1 & exit' & done",
-					   .call = {.timeout_ms = 700, .grace_ms = 10}));
+		call = host_run(
+			&host, ASK("while :; do setsid sh -c 'sleep 0.1 & sleep 0.1 & exit' & done",
+				   .call = {.timeout_ms = 700, .grace_ms = 10}));
 		assert_int_equal(call->exit.cleanup, FRAME_PROVEN);
 		assert_int_equal(count_marked(), 0);
 	}
@@ -118,8 +119,9 @@ static void test_command_that_kills_all_it_can(void **state)
 
 	if (!start_as_stranger(&host, directory, become_stranger))
 		return;
-	wait_until_ready(&host, host_ask(&host, ASK("trap '' TERM; setsid sh -c 'sleep 1000 & wait' & "
-						    "echo ready; sleep 1000")));
+	wait_until_ready(&host,
+			 host_ask(&host, ASK("trap '' TERM; setsid sh -c 'sleep 1000 & wait' & "
+					     "echo ready; sleep 1000")));
 	/* What it started afterwards would stay: nobody is there any more to own it. */
 	host_ask(&host, ASK("sleep 1000 & kill -9 -1; while :; do :; done"));
 	assert_int_equal(host_end(&host), -SIGKILL);
@@ -176,7 +178,8 @@ static void test_by_hand(void **state)
 {
 	char command[8192];
 
-	snprintf(command, sizeof(command), "%s --version | grep -q '^hookbox-agent [0-9]'", program);
+	snprintf(command, sizeof(command), "%s --version | grep -q '^hookbox-agent [0-9]'",
+		 program);
 	assert_int_equal(system(command), 0);
 	snprintf(command, sizeof(command),
 		 "%s --what 2>&1 </dev/null | grep -q 'hookbox starts this program'; "

@@ -83,14 +83,46 @@ static void test_group_is_swept(void **state)
 	wait_until_none_is_left();
 }
 
+#define SCRIPT(text) ((const char *const[]){"/bin/sh", "-c", (text), NULL})
+
+/* What left the group is found by the host's mark, whatever else is in its environment. */
+static void test_marked_is_swept(void **state)
+{
+	char large[6000], mark[64];
+	const char *const env[] = {large, marked_env()[0], mark, NULL};
+	struct agent_host host;
+	struct host_call *call;
+
+	memset(large, 'x', sizeof(large) - 1);
+	memcpy(large, "A=", 2);
+	large[sizeof(large) - 1] = '\0';
+	snprintf(mark, sizeof(mark), "HOOKBOX_CALL=portable-%d", (int)getpid());
+	start(&host);
+	call = host_run(&host, &(struct ask){.argv = SCRIPT("setsid sleep 1000 & setsid sleep 1000 "
+							    "</dev/null >/dev/null 2>&1 & "
+							    "sleep 0.2; echo ready"),
+					     .env = env});
+	assert_ended(call, FRAME_EXITED, 0, FRAME_SWEPT);
+	assert_string_equal(host_text(call, 0), "ready\n");
+	assert_int_equal(count_marked(), 0);
+	wait_until_ready(
+		&host,
+		host_ask(&host, &(struct ask){.argv = SCRIPT("setsid sleep 1000 & sleep 0.2; "
+							     "echo ready; sleep 1000"),
+					      .env = env}));
+	host_stop(&host);
+	wait_until_none_is_left();
+}
+
 static void test_end_of_the_channel(void **state)
 {
 	struct agent_host host;
 
 	start(&host);
 	for (int i = 0; i < 5; i++)
-		wait_until_ready(&host, host_ask(&host, ASK("trap '' TERM; sleep 1000 & echo ready; "
-							    "sleep 1000")));
+		wait_until_ready(&host,
+				 host_ask(&host, ASK("trap '' TERM; sleep 1000 & echo ready; "
+						     "sleep 1000")));
 	host_stop(&host);
 	wait_until_none_is_left();
 }
@@ -101,6 +133,7 @@ int main(void)
 		cmocka_unit_test(test_hello_promises_less),
 		cmocka_unit_test(test_calls),
 		cmocka_unit_test(test_much_in_and_out),
+		cmocka_unit_test(test_marked_is_swept),
 		cmocka_unit_test(test_end_of_the_channel),
 		cmocka_unit_test(test_group_is_swept),
 	};

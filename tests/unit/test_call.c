@@ -21,7 +21,8 @@ static int broken_plan(const void *instance, const struct sandbox_plan_request *
 	return here_plan(instance, request, sink, error);
 }
 
-/* A box that is one file, which the CHECK step lists and the KILL step removes, at the eighth go. */
+/* A box that is one file, which the CHECK step lists and the KILL step removes, at the eighth
+ * go. */
 static const char *fresh_file = "/dev/null";
 
 static int fresh_plan_end(const void *instance, const struct sandbox_end_request *request,
@@ -29,9 +30,10 @@ static int fresh_plan_end(const void *instance, const struct sandbox_end_request
 {
 	sink->arg(sink, "sh");
 	sink->arg(sink, "-c");
-	sink->arg(sink, request->step == SANDBOX_END_KILL ?
-		  "[ ! -f \"$1\" ] || { echo >>\"$1\"; [ $(wc -l <\"$1\") = 8 ] && rm -f \"$1\"; }" :
-		  "[ ! -f \"$1\" ] || echo left");
+	sink->arg(sink, request->step == SANDBOX_END_KILL
+				? "[ ! -f \"$1\" ] || { echo >>\"$1\"; [ $(wc -l <\"$1\") = 8 ] && "
+				  "rm -f \"$1\"; }"
+				: "[ ! -f \"$1\" ] || echo left");
 	sink->arg(sink, "sh");
 	sink->arg(sink, fresh_file);
 	return 0;
@@ -212,7 +214,8 @@ static void test_a_stray_in_a_session_of_its_own_is_ended(void **state)
 		pid_t stray = 0;
 
 		open_sandbox(&f, command_plugins[i]);
-		r = RUN(f.sandbox, PLAIN, "sh", "-c", "setsid sleep 3600 >/dev/null 2>&1 & echo $!");
+		r = RUN(f.sandbox, PLAIN, "sh", "-c",
+			"setsid sleep 3600 >/dev/null 2>&1 & echo $!");
 		assert_int_equal(r->end, HOOKBOX_EXITED);
 		assert_int_equal(sscanf(r->out, "%d", &stray), 1);
 		assert_int_equal(process_start_time(stray), 0);
@@ -237,7 +240,8 @@ static void test_output_limits(void **state)
 		assert_int_equal(r->out_total, r->out_size + r->out_dropped);
 		hookbox_result_free(r);
 		call.flags = HOOKBOX_DROP_OUTPUT;
-		r = RUN(f.sandbox, call, "sh", "-c", "head -c 5000 /dev/zero; echo 123456789abc >&2");
+		r = RUN(f.sandbox, call, "sh", "-c",
+			"head -c 5000 /dev/zero; echo 123456789abc >&2");
 		assert_int_equal(r->end, HOOKBOX_EXITED);
 		assert_int_equal(r->out_total, 5000);
 		assert_int_equal(r->out_dropped, 4000);

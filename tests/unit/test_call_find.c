@@ -363,7 +363,8 @@ static void test_a_sweep_without_an_answer_proves_nothing(void **state)
 	notes_begin(&notes);
 	finder = (struct finder){.boxes = {"one"}, .mute = true};
 	open_sandbox(&f, &finder_plugin);
-	r = RUN(f.sandbox, PLAIN, "sh", "-c", "setsid sleep 3600 & echo $!; sleep 0.2; kill -9 $PPID");
+	r = RUN(f.sandbox, PLAIN, "sh", "-c",
+		"setsid sleep 3600 & echo $!; sleep 0.2; kill -9 $PPID");
 	assert_int_equal(r->end, HOOKBOX_LOST);
 	assert_int_equal(r->cleanup, HOOKBOX_CLEANUP_UNKNOWN);
 	assert_contains(r->cleanup_reason, "nothing was answered");

@@ -3,6 +3,7 @@
 #include "channels.h"
 
 #include <pthread.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 
 #include "files.h"
@@ -308,14 +309,25 @@ static void test_no_descriptor_is_free(void **state)
 	channel_release(channel);
 }
 
-/* Somebody who does not read his answer, though his command has ended, holds nobody else back. */
+/*
+ * Somebody who does not read his answer, though his command has ended, holds nobody else back. He
+ * is alone while more comes than a pipe and we hold for him, and so reads for all when the other
+ * one begins; in what he reads next is his command's end. $1 is a directory of the test's.
+ */
 static void *be_unread(void *data)
 {
 	struct crowd *crowd = data;
 	struct answer answer;
-	struct channel_request request =
-		request_for(ARGV("sh", "-c", "sleep 0.5; head -c 300000 /dev/zero"), &answer);
+	struct channel_request request = request_for(
+		ARGV("sh", "-c",
+		     "head -c 150000 /dev/zero; until [ -e \"$1/other\" ]; do sleep 0.02; "
+		     "done; head -c 50000 /dev/zero; : >\"$1/end\"",
+		     "sh", files_dir),
+		&answer);
 
+	/* Held back, the other one would go on when this time is over, and the answer be cut
+	 * off. */
+	request.deadline_us = clock_deadline_us(30000);
 	request.stream[0].out_fd = crowd->number;
 	request.stream[0].relay = &answer.out[0];
 	run(crowd->channel, &request, &answer);
@@ -325,11 +337,24 @@ static void *be_unread(void *data)
 	return NULL;
 }
 
+static void wait_until_full(int fd, int size)
+{
+	int there = 0;
+
+	while (there < size) {
+		usleep(10000);
+		assert_int_equal(ioctl(fd, FIONREAD, &there), 0);
+	}
+}
+
 static void test_an_unread_answer(void **state)
 {
 	struct channel *channel = open_agent();
 	struct answer answer;
-	struct channel_request request = request_for(ARGV("sh", "-c", "sleep 1; echo b"), &answer);
+	struct channel_request request =
+		request_for(ARGV("sh", "-c",
+				 "sleep 0.2; : >\"$1/other\"; until [ -e \"$1/end\" ]; do "
+				 "sleep 0.02; done; sleep 0.5; echo b", "sh", files_dir), &answer);
 	struct crowd unread = {channel, -1, 1};
 	pthread_t thread;
 	char bytes[4096];
@@ -340,17 +365,18 @@ static void test_an_unread_answer(void **state)
 	assert_int_equal(pipe(fds), 0);
 	unread.number = fds[1];
 	assert_int_equal(pthread_create(&thread, NULL, be_unread, &unread), 0);
-	usleep(100000);
-	request.deadline_us = clock_deadline_us(30000);
+	wait_until_full(fds[0], fcntl(fds[1], F_GETPIPE_SZ));
+	request.deadline_us = CLOCK_NEVER;
 	run(channel, &request, &answer);
 	assert_out(&answer, "b\n");
 	assert_int_equal(answer.result.exit.end, FRAME_EXITED);
-	for (; got < 300000; got += (size_t)n)
-		assert_true((n = read(fds[0], bytes, sizeof(bytes))) > 0);
+	close(fds[1]);
+	while ((n = read(fds[0], bytes, sizeof(bytes))) > 0)
+		got += (size_t)n;
 	pthread_join(thread, NULL);
 	assert_int_equal(unread.wrong, 0);
+	assert_int_equal(got, 200000);
 	close(fds[0]);
-	close(fds[1]);
 	answer_free(&answer);
 	channel_release(channel);
 }

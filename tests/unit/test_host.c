@@ -3,6 +3,7 @@
 #include "unit.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <pthread.h>
 
 #include "hookbox.h"
@@ -27,6 +28,17 @@ static const void *echo_extension(const char *id)
 	return strcmp(id, SANDBOX_RUN_EXTENSION) ? NULL : &run;
 }
 
+/* It says something of each level when its sandbox is made. */
+static int talkative_open(void *instance, const struct sandbox_host *host,
+		     char error[SANDBOX_ERROR_SIZE])
+{
+	host->log(host, SANDBOX_LOG_ERROR, "an error");
+	host->log(host, SANDBOX_LOG_WARNING, "a warning");
+	host->log(host, SANDBOX_LOG_INFO, "an info");
+	host->log(host, SANDBOX_LOG_DEBUG, "a detail");
+	return 0;
+}
+
 #define ECHO_PLUGIN(plugin_name)                                                              \
 	{                                                                                     \
 		.magic = SANDBOX_PLUGIN_MAGIC, .struct_size = sizeof(struct sandbox_plugin_v1), \
@@ -36,6 +48,12 @@ static const void *echo_extension(const char *id)
 	}
 
 static const struct sandbox_plugin_v1 echo_plugin = ECHO_PLUGIN("echo");
+static const struct sandbox_plugin_v1 talkative_plugin = {
+	.magic = SANDBOX_PLUGIN_MAGIC, .struct_size = sizeof(struct sandbox_plugin_v1),
+	.name = "talkative", .version = "1", .summary = "a backend of this test",
+	.flags = SANDBOX_FRESH, .param_size = sizeof(struct sandbox_param), .instance_size = 1,
+	.open = talkative_open, .get_extension = echo_extension,
+};
 static const struct sandbox_plugin_v1 other_direct_plugin = ECHO_PLUGIN("direct");
 
 /* ---- Helpers ---- */
@@ -420,6 +438,55 @@ static void test_a_program_may_bring_backends(void **state)
 	hookbox_close(box);
 }
 
+/* A terminal that is read at the first end. */
+static void open_terminal(int fds[2])
+{
+	char name[64];
+
+	fds[0] = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+	assert_true(fds[0] >= 0);
+	assert_int_equal(unlockpt(fds[0]), 0);
+	assert_int_equal(ptsname_r(fds[0], name, sizeof(name)), 0);
+	fds[1] = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	assert_true(fds[1] >= 0);
+}
+
+static void take_line(void *data, int level, const char *message)
+{
+	char *all = data;
+
+	snprintf(all + strlen(all), 512 - strlen(all), "%d %s;", level, message);
+}
+
+/* Nobody who embeds the library reads more of it than warnings, unless he asks. */
+static void test_what_is_said(void **state)
+{
+	static const struct sandbox_plugin_v1 *const own[] = {&talkative_plugin, NULL};
+	char all[512] = "", lines[512] = "";
+	struct hookbox_options options = {
+		.size = sizeof(options),
+		.config_text = "[sandbox a]\nmode = talkative\n",
+		.plugins = own,
+		.log_data = lines,
+	};
+	int stderr_fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3), fds[2];
+
+	open_terminal(fds);
+	assert_int_equal(dup2(fds[1], STDERR_FILENO), STDERR_FILENO);
+	hookbox_close(hookbox_open(&options, NULL));
+	dup2(stderr_fd, STDERR_FILENO);
+	assert_true(read(fds[0], all, sizeof(all) - 1) > 0);
+	assert_string_equal(all, "hookbox: [sandbox a] an error\r\n"
+				 "hookbox: [sandbox a] a warning\r\n");
+	options.log = take_line;
+	hookbox_close(hookbox_open(&options, NULL));
+	assert_string_equal(lines, "1 [sandbox a] an error;2 [sandbox a] a warning;"
+				   "3 [sandbox a] an info;4 [sandbox a] a detail;");
+	close(stderr_fd);
+	close(fds[0]);
+	close(fds[1]);
+}
+
 static void test_null_is_ignored_and_names_are_words(void **state)
 {
 	hookbox_close(NULL);
@@ -504,6 +571,7 @@ int main(void)
 		cmocka_unit_test(test_sizes_of_other_versions),
 		cmocka_unit_test(test_bad_options_and_configs_are_refused),
 		cmocka_unit_test(test_a_program_may_bring_backends),
+		cmocka_unit_test(test_what_is_said),
 		cmocka_unit_test(test_null_is_ignored_and_names_are_words),
 		cmocka_unit_test(test_many_threads_use_one_host),
 	};

@@ -195,8 +195,9 @@ static void member_is(const char *text, const char *key, const char *expected)
 
 static void test_member_text_is_as_written(void **state)
 {
-	const char *text = "\n{ \"a\" : { \"m\":1 } , \"}\\\"\" :[ \"]\", {} ],\"n\":1.10\t,\"e\":\"\","
-			   "\"\\u006d\":\n{\"b\" : \"}\", \"c\":[[1],2]} ,\"t\":true}";
+	const char *text =
+		"\n{ \"a\" : { \"m\":1 } , \"}\\\"\" :[ \"]\", {} ],\"n\":1.10\t,\"e\":\"\","
+		"\"\\u006d\":\n{\"b\" : \"}\", \"c\":[[1],2]} ,\"t\":true}";
 
 	member_is(text, "a", "{ \"m\":1 }");
 	member_is(text, "}\"", "[ \"]\", {} ]");

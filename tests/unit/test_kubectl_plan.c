@@ -93,7 +93,8 @@ static void test_classify(void **state)
 	assert_verdict(0, 5, "", SANDBOX_END_COMMAND, 0);
 	assert_verdict(1, 0, "own\ncommand terminated with exit code 1\n", SANDBOX_END_COMMAND, 36);
 	assert_verdict(7, 0, "owncommand terminated with exit code 7\n", SANDBOX_END_COMMAND, 36);
-	assert_verdict(7, 0, "owncommand terminated with exit code 7\nE1128 13:18:09.000000 1 a] b\n",
+	assert_verdict(7, 0,
+		       "owncommand terminated with exit code 7\nE1128 13:18:09.000000 1 a] b\n",
 		       SANDBOX_END_COMMAND, 65);
 	assert_verdict(1, 0, "command terminated with exit code 7\n", SANDBOX_END_LOST, 36);
 	assert_verdict(1, 0, notfound, SANDBOX_END_NOT_STARTED, strlen(notfound));
@@ -109,7 +110,8 @@ static void test_every_exit_code(void **state)
 		_cleanup_free_ char *word = NULL, *other = NULL;
 
 		assert_true(asprintf(&word, "command terminated with exit code %d\n", code) > 0);
-		assert_true(asprintf(&other, "command terminated with exit code %d\n", code - 1) > 0);
+		assert_true(asprintf(&other, "command terminated with exit code %d\n", code - 1) >
+			    0);
 		assert_verdict(code, 1, word, SANDBOX_END_COMMAND, strlen(word));
 		assert_verdict(code, 1, other, SANDBOX_END_LOST, strlen(other));
 	}
@@ -130,7 +132,10 @@ static void assert_own_lines(const char *text, const char *left, const char *hel
 	for (size_t piece = 1; piece <= strlen(text); piece++) {
 		_cleanup_buf_ struct buf out = {0};
 		struct own_lines lines = {
-			.plugin = box.plugin, .instance = box.instance, .emit = collect, .data = &out,
+			.plugin = box.plugin,
+			.instance = box.instance,
+			.emit = collect,
+			.data = &out,
 		};
 
 		for (size_t at = 0; at < strlen(text); at += piece) {

@@ -39,7 +39,8 @@ static void test_a_hit_is_a_call_like_any_other(void **state)
 
 	open_pool(&f, &mounted_plugin, 2);
 	call_and_fill(&f);
-	r = RUN(f.sandbox, call, "sh", "-c", "cat; printf '|%s|' \"$A\" \"$B\"; pwd; echo e >&2; exit 42");
+	r = RUN(f.sandbox, call, "sh", "-c",
+		"cat; printf '|%s|' \"$A\" \"$B\"; pwd; echo e >&2; exit 42");
 	assert_int_equal(r->end, HOOKBOX_EXITED);
 	assert_int_equal(r->status, 42);
 	assert_int_equal(r->out_size, 25);
@@ -206,7 +207,8 @@ static void test_a_call_that_kills_its_agent_is_lost(void **state)
 	open_pool(&f, &mounted_plugin, 1);
 	call_and_fill(&f);
 	/* Once the call runs, the next box may be there. */
-	snprintf(script, sizeof(script), "setsid sleep 3600 & kill -9 %d; sleep 3600", newest_agent());
+	snprintf(script, sizeof(script), "setsid sleep 3600 & kill -9 %d; sleep 3600",
+		 newest_agent());
 	r = RUN(f.sandbox, PLAIN, "sh", "-c", script);
 	assert_int_equal(r->end, HOOKBOX_LOST);
 	assert_non_null(r->message);

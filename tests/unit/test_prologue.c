@@ -130,8 +130,9 @@ static void test_every_byte_gets_in_by_argument_and_environment(void **state)
 {
 	char all[256], variable[300];
 	const char *const env[] = {variable, "LC_ALL=xx_YY.UTF-8", "IFS=x", "PS4=$(exit 3)", NULL};
-	const char *const argv[] = {"sh", "-c", "printf %s \"$1\"; cat; printf %s \"$HBX\" >&2; exit 7",
-				    "name", all, NULL};
+	const char *const argv[] = {
+		"sh",	"-c", "printf %s \"$1\"; cat; printf %s \"$HBX\" >&2; exit 7",
+		"name", all,  NULL};
 
 	every_byte(all);
 	snprintf(variable, sizeof(variable), "HBX=%s", all);

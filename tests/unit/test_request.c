@@ -42,7 +42,8 @@ static void test_hook_and_phase_go_in_front(void **state)
 static void test_everything_else_stays_byte_for_byte(void **state)
 {
 	builds(HOOK_PROVIDER, "before_call",
-	       "\t{ \"z\" : 1.10,\r\n\"a\":123456789012345678901234567890 ,\"n\":1E+05, \"s\":\"\\u0041\\/\","
+	       "\t{ \"z\" : 1.10,\r\n\"a\":123456789012345678901234567890 ,\"n\":1E+05, "
+	       "\"s\":\"\\u0041\\/\","
 	       "\"u\":\"\xc3\xa9\\u0000\" , \"unknown\":null}\n\n",
 	       "\t{\"hook\":\"provider\",\"phase\":\"before_call\", \"z\" : 1.10,\r\n"
 	       "\"a\":123456789012345678901234567890 ,\"n\":1E+05, \"s\":\"\\u0041\\/\","

@@ -50,8 +50,9 @@ static void test_plan(void **state)
 		    "-oStrictHostKeyChecking=accept-new\n-oUserKnownHostsFile=/conf/keys\n"
 		    "-p\n22\n-l\nssh\n--\nvm.example\n" COMMAND);
 	close_box(&box);
-	OPEN_SSH(&box, "host=::1", "port=2222", "user=me", "identity_file=id", "host_key=" KEY " me@x",
-		 "connect_timeout=1500", "extra_args=-oProxyCommand=nc %h %p", "ssh_path=./ssh");
+	OPEN_SSH(&box, "host=::1", "port=2222", "user=me", "identity_file=id",
+		 "host_key=" KEY " me@x", "connect_timeout=1500",
+		 "extra_args=-oProxyCommand=nc %h %p", "ssh_path=./ssh");
 	assert_plan(&box, &shell_request,
 		    "/conf/ssh\n" OPTIONS ALONE "-oConnectTimeout=2\n-oGlobalKnownHostsFile=/dev/null\n"
 		    "-oStrictHostKeyChecking=yes\n-oUserKnownHostsFile=/dev/null\n"
@@ -157,7 +158,8 @@ static void assert_refused(const char *sentence, const char *const *settings)
 
 static void test_refused_settings(void **state)
 {
-	static const char *const names[] = {"a b", "$(id)", "a;b", "a/b", "a'b", "a\"b", "a@b", "*"};
+	static const char *const names[] = {"a b", "$(id)", "a;b", "a/b",
+					    "a'b", "a\"b",  "a@b", "*"};
 	_cleanup_strv_ struct strv long_names = {0};
 
 	strv_printf(&long_names, "host=%0300d", 0);
@@ -181,6 +183,8 @@ static void test_refused_settings(void **state)
 	REFUSED("set host = HOST", "user=ssh");
 	REFUSED("are two machines", "host=h", "smolbsd_dir=/s");
 	REFUSED("set service = NAME", "smolbsd_dir=/s");
+	REFUSED("in place of % and ${...}", "host=h", "identity_file=/keys/%h");
+	REFUSED("in place of % and ${...}", "host=h", "identity_file=/keys/${USER}");
 	REFUSED("cpus is for booting", "host=h", "cpus=2");
 	REFUSED("boot_timeout is for booting", "host=h", "boot_timeout=2s");
 	REFUSED("port must be", "host=h", "port=0");
@@ -254,7 +258,8 @@ static const struct ending endings[] = {
 	{"", 137, false, SANDBOX_END_COMMAND, 0, NULL, ""},
 	{"x: not found\nno\n", 127, false, SANDBOX_END_COMMAND, 0, NULL, "x: not found\nno\n"},
 	{"sh: x: not found\n", 127, false, SANDBOX_END_NOT_STARTED, ENOENT, "no such command", ""},
-	{"sh: /x: Permission denied\n", 126, false, SANDBOX_END_NOT_STARTED, EACCES, "chmod +x", ""},
+	{"sh: /x: Permission denied\n", 126, false, SANDBOX_END_NOT_STARTED, EACCES, "chmod +x",
+	 ""},
 	{"ssh: connect to host h port 22: Connection refused\r\n", 255, false,
 	 SANDBOX_END_NOT_STARTED, 0, "start sshd in the machine", ""},
 	{"ssh: Could not resolve hostname h: Name or service not known\r\n", 255, false,
@@ -264,19 +269,21 @@ static const struct ending endings[] = {
 	{"command-line line 0: Bad SSH2 cipher spec 'x'.\r\n", 255, false, SANDBOX_END_NOT_STARTED,
 	 0, "correct extra_args", ""},
 	{"kex_exchange_identification: Connection closed by remote host\r\n"
-	 "Connection closed by UNKNOWN port 65535\r\n", 255, false, SANDBOX_END_NOT_STARTED, 0,
-	 "see in the log", ""},
+	 "Connection closed by UNKNOWN port 65535\r\n",
+	 255, false, SANDBOX_END_NOT_STARTED, 0, "see in the log", ""},
 	{"@ WARNING: UNPROTECTED PRIVATE KEY FILE!  @\nLoad key \"id\": bad permissions\r\n"
-	 "me@h: Permission denied (publickey).\r\n", 255, false, SANDBOX_END_NOT_STARTED, 0,
-	 "chmod 600", ""},
+	 "me@h: Permission denied (publickey).\r\n",
+	 255, false, SANDBOX_END_NOT_STARTED, 0, "chmod 600", ""},
 	{"@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @\r\n"
-	 "Host key verification failed.\r\n", 255, false, SANDBOX_END_NOT_STARTED, 0,
+	 "Host key verification failed.\r\n",
+	 255, false, SANDBOX_END_NOT_STARTED, 0,
 	 "WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!; if the machine was", ""},
-	{"Connection timed out during banner exchange\r\nConnection to h port 22 timed out\r\n", 255,
-	 false, SANDBOX_END_NOT_STARTED, 0, "raise connect_timeout", ""},
+	{"Connection timed out during banner exchange\r\nConnection to h port 22 timed out\r\n",
+	 255, false, SANDBOX_END_NOT_STARTED, 0, "raise connect_timeout", ""},
 	{"cp: Permission denied (x)\nConnection to h closed by remote host.\r\n", 255, false,
 	 SANDBOX_END_LOST, 0, "still runs", "cp: Permission denied (x)\n"},
-	{"ssh_dispatch_run_fatal: Connection to h port 22: message authentication code incorrect\r\n",
+	{"ssh_dispatch_run_fatal: Connection to h port 22: message authentication code "
+	 "incorrect\r\n",
 	 255, false, SANDBOX_END_LOST, 0, "keeps running", ""},
 	{"a word\nConnection to h closed by remote host.\r\n", 255, false, SANDBOX_END_LOST, 0,
 	 "still runs", "a word\n"},
@@ -296,7 +303,9 @@ static void test_ends(void **state)
 			.stderr_tail_size = strlen(ending->said), .stdout_total = ending->output,
 		};
 		struct sandbox_verdict verdict = {
-			.size = sizeof(verdict), .end = SANDBOX_END_COMMAND, .status = ending->status,
+			.size = sizeof(verdict),
+			.end = SANDBOX_END_COMMAND,
+			.status = ending->status,
 		};
 
 		box.plugin->classify(box.instance, &end, &verdict);

@@ -22,9 +22,10 @@
  *
  * Threads. Each function has one of these tags:
  *	[once]		called once, by one thread, before anything else may run
- *	[any, pure]	called by any thread, by many at the same time, with the same instance; must not
- *			block, start processes, or change the instance
- *	[any, blocking]	called by any thread, by many at the same time; may block and use host->run()
+ *	[any, pure]	called by any thread, by many at the same time, with the same instance;
+ *			must not block, start processes, or change the instance
+ *	[any, blocking]	called by any thread, by many at the same time; may block and use
+ *			host->run()
  * A plugin may not change signal handlers, the signal mask, the working directory, the environment
  * or the umask of the process, and must not leave threads or descriptors behind.
  *
@@ -121,12 +122,14 @@ enum sandbox_param_type {
 	SANDBOX_SIZE = 3,	/* uint64_t bytes: a number, or one with k, m, g, t (of 1024) */
 	SANDBOX_DURATION = 4,	/* int64_t milliseconds: a number with ms, s, m or h; plain = ms */
 	SANDBOX_STRING = 5,	/* const char *, NULL when unset */
-	SANDBOX_PATH = 6,	/* const char *: a host path, made absolute against the config file */
+	SANDBOX_PATH = 6,	/* const char *: a host path, made absolute against the config
+				 * file */
 	SANDBOX_PROGRAM = 7,	/* const char *: a bare name stays as it is and is searched in PATH,
 				 * anything with a slash is a path as above */
 	SANDBOX_LIST = 8,	/* struct sandbox_list of strings */
-	SANDBOX_MOUNT_LIST = 9,	/* struct sandbox_mount_list: HOST[:BOX][:ro|:rw], HOST made absolute;
-				 * without BOX the box has it at the same path; ro unless rw */
+	SANDBOX_MOUNT_LIST = 9,	/* struct sandbox_mount_list: HOST[:BOX][:ro|:rw], HOST made
+				 * absolute; without BOX the box has it at the same path; ro unless
+				 * rw */
 };
 
 /*
@@ -148,8 +151,8 @@ struct sandbox_param {
 	const char *key;	/* [a-z][a-z0-9_]* */
 	uint32_t type;		/* enum sandbox_param_type */
 	uint32_t flags;		/* SANDBOX_PARAM_* */
-	const char *dflt;	/* as it would be written in the config, paths absolute; NULL: none, the
-				 * value stays zero */
+	const char *dflt;	/* as it would be written in the config, paths absolute; NULL: none,
+				 * the value stays zero */
 	const char *help;	/* one line, no full stop */
 	size_t offset;		/* of the value in the instance struct (offsetof) */
 	size_t set_offset;	/* of a bool that is set when the config names the key; 0: none */
@@ -182,11 +185,12 @@ struct sandbox_mount_list {
 struct sandbox_plan_sink {
 	size_t size;
 	void *host_data;
-	/* Appends one argument to the argv to start. The first is the program: a bare name is searched
-	 * in the host's PATH. */
+	/* Appends one argument to the argv to start. The first is the program: a bare name is
+	 * searched in the host's PATH. */
 	void (*arg)(const struct sandbox_plan_sink *sink, const char *arg);
-	/* Sets (NAME=value) or removes (NAME) a variable in the environment of the process to start,
-	 * which otherwise is the host's own. Never put a call's values into a CLI's environment. */
+	/* Sets (NAME=value) or removes (NAME) a variable in the environment of the process to
+	 * start, which otherwise is the host's own. Never put a call's values into a CLI's
+	 * environment. */
 	void (*env)(const struct sandbox_plan_sink *sink, const char *assignment);
 	/* Sets the working directory of the process to start. */
 	void (*dir)(const struct sandbox_plan_sink *sink, const char *path);
@@ -206,7 +210,8 @@ struct sandbox_text_sink {
  */
 enum sandbox_purpose {
 	SANDBOX_PURPOSE_CALL = 1,	/* a one-off call: argv runs once with the call's stdin */
-	SANDBOX_PURPOSE_CHANNEL = 2,	/* argv is an agent that carries many calls over its stdio */
+	SANDBOX_PURPOSE_CHANNEL = 2,	/* argv is an agent that carries many calls over its
+					 * stdio */
 	SANDBOX_PURPOSE_POOL = 3,	/* a fresh box whose agent waits for its one call */
 	SANDBOX_PURPOSE_SHELL = 4,	/* an interactive shell for a person */
 	SANDBOX_PURPOSE_TRUNK = 5,	/* argv keeps a trunk: it prints something when it runs, which
@@ -221,8 +226,10 @@ struct sandbox_plan_request {
 	const char *call_id;		/* unique, [0-9a-z-]{1,63}: safe in a container's name */
 	const char *box_id;		/* from sandbox.box/1, or NULL */
 	const char *const *argv;	/* what to run in the box; NULL-terminated, never empty */
-	const char *const *env;		/* NAME=value for the command; NULL-terminated, never NULL */
-	const char *cwd;		/* the command's directory in the box; NULL: the box's own */
+	const char *const *env;		/* NAME=value for the command; NULL-terminated, never
+					 * NULL */
+	const char *cwd;		/* the command's directory in the box; NULL: the box's
+					 * own */
 	struct sandbox_mount_list mounts; /* to make visible; empty unless SANDBOX_MOUNTS */
 	const char *const *labels;	/* KEY=value for what is created; NULL-terminated */
 	const char *state_dir;		/* private directory (0700) of this host, or NULL */
@@ -244,9 +251,11 @@ struct sandbox_plan_request {
  * ---- classify ----
  */
 enum sandbox_call_end {
-	SANDBOX_END_COMMAND = 1,	/* the command ran; `signaled` and `status` are its own end */
+	SANDBOX_END_COMMAND = 1,	/* the command ran; `signaled` and `status` are its own
+					 * end */
 	SANDBOX_END_NOT_STARTED = 2,	/* no command ran: `error_number` and `message` say why */
-	SANDBOX_END_LOST = 3,		/* the way to the command broke; how it ended is not known */
+	SANDBOX_END_LOST = 3,		/* the way to the command broke; how it ended is not
+					 * known */
 };
 
 /* How the planned process ended. */
@@ -254,9 +263,11 @@ struct sandbox_process_end {
 	size_t size;
 	bool signaled;			/* else it exited */
 	int status;			/* exit code or signal number */
-	const char *stdout_head;	/* the first bytes of its stdout, up to 4096; not terminated */
+	const char *stdout_head;	/* the first bytes of its stdout, up to 4096; not
+					 * terminated */
 	size_t stdout_head_size;
-	const char *stderr_tail;	/* the last bytes of its stderr, up to 4096; not terminated */
+	const char *stderr_tail;	/* the last bytes of its stderr, up to 4096; not
+					 * terminated */
 	size_t stderr_tail_size;
 	uint64_t stdout_total;		/* bytes it wrote in all */
 	uint64_t stderr_total;
@@ -273,8 +284,8 @@ struct sandbox_verdict {
 	uint32_t end;			/* enum sandbox_call_end */
 	bool signaled;
 	int status;			/* the command's exit code or signal number */
-	int error_number;		/* NOT_STARTED: ENOENT (no such command), EACCES (not executable),
-					 * or 0 when it was the backend that failed */
+	int error_number;		/* NOT_STARTED: ENOENT (no such command), EACCES (not
+					 * executable), or 0 when it was the backend that failed */
 	bool drop_stdout;		/* stdout is the CLI's message, none of the command's */
 	size_t drop_stderr_tail;	/* that many last bytes of stderr are the CLI's */
 	char message[SANDBOX_ERROR_SIZE]; /* NOT_STARTED, LOST: one sentence that says what to do */
@@ -286,10 +297,11 @@ struct sandbox_verdict {
  * ---- plan_end ----
  */
 enum sandbox_end_step {
-	/* End whatever bears this call id. Its exit code does not matter: it may be gone already. */
+	/* End whatever bears this call id. Its exit code does not matter: it may be gone
+	 * already. */
 	SANDBOX_END_KILL = 1,
-	/* Print at least one byte on stdout for what is left, and exit 0. Nothing printed and exit 0
-	 * is the proof that nothing is left. */
+	/* Print at least one byte on stdout for what is left, and exit 0. Nothing printed and exit
+	 * 0 is the proof that nothing is left. */
 	SANDBOX_END_CHECK = 2,
 };
 
@@ -350,8 +362,9 @@ struct sandbox_host {
 	/* [any, pure] Releases what run() put into result. Harmless on a zeroed one. */
 	void (*run_done)(const struct sandbox_host *host, struct sandbox_command_result *result);
 	/*
-	 * [any, pure] Writes `text` so that a POSIX sh reads it back as one word, byte for byte, into
-	 * the sink: for transports that take one string (ssh). It is the host's one quoting function.
+	 * [any, pure] Writes `text` so that a POSIX sh reads it back as one word, byte for byte,
+	 * into the sink: for transports that take one string (ssh). It is the host's one quoting
+	 * function.
 	 */
 	void (*quote)(const struct sandbox_host *host, const char *text,
 		      const struct sandbox_text_sink *sink);
@@ -367,7 +380,8 @@ struct sandbox_host {
 struct sandbox_plugin_v1 {
 	uint32_t magic;			/* SANDBOX_PLUGIN_MAGIC */
 	uint32_t struct_size;		/* sizeof(struct sandbox_plugin_v1) */
-	const char *name;		/* the mode: [a-z][a-z0-9_]{0,31}, the file's name without .so */
+	const char *name;		/* the mode: [a-z][a-z0-9_]{0,31}, the file's name without
+					 * .so */
 	const char *version;		/* of the plugin, for people */
 	const char *summary;		/* one line */
 	uint64_t flags;			/* SANDBOX_* */
@@ -381,11 +395,12 @@ struct sandbox_plugin_v1 {
 	size_t instance_size;
 
 	/*
-	 * [once, per instance] Checks what the parameter types cannot, and keeps `host` if it likes:
-	 * the table lives until close() has returned. Must not reach for the network or start
-	 * anything: opening a configuration is quick and works offline. NULL: nothing to do.
+	 * [once, per instance] Checks what the parameter types cannot, and keeps `host` if it
+	 * likes: the table lives until close() has returned. Must not reach for the network or
+	 * start anything: opening a configuration is quick and works offline. NULL: nothing to do.
 	 */
-	int (*open)(void *instance, const struct sandbox_host *host, char error[SANDBOX_ERROR_SIZE]);
+	int (*open)(void *instance, const struct sandbox_host *host,
+		    char error[SANDBOX_ERROR_SIZE]);
 	/* [once, per instance] After the last call has ended. Not called when open() failed. */
 	void (*close)(void *instance);
 	/* [any, pure] Says what to start for a request. Required, unless sandbox.run/1 is there. */
@@ -423,11 +438,12 @@ struct sandbox_box_request {
 	const char *const *labels;	/* KEY=value for what is created; NULL-terminated */
 	const char *state_dir;		/* private directory (0700) of this host, or NULL */
 	int64_t timeout_ms;		/* how long it may take; positive */
-	const char *session;		/* the session the box is for; NULL: the sandbox's own box */
-	const char *not_box_id;		/* find: a box that did not answer, or NULL. Another one is to
-					 * be given; or the same, when start() made it and it runs
-					 * nevertheless. For -ENOENT the host starts one, or else asks
-					 * once more without it */
+	const char *session;		/* the session the box is for; NULL: the sandbox's own
+					 * box */
+	const char *not_box_id;		/* find: a box that did not answer, or NULL. Another one is
+					 * to be given; or the same, when start() made it and it
+					 * runs nevertheless. For -ENOENT the host starts one, or
+					 * else asks once more without it */
 };
 
 /* Takes the boxes that list() finds. */
@@ -435,13 +451,14 @@ struct sandbox_box_list_sink {
 	size_t size;
 	void *host_data;
 	/* `owner` is the value of the box's label hookbox.owner. */
-	void (*box)(const struct sandbox_box_list_sink *sink, const char *box_id, const char *owner);
+	void (*box)(const struct sandbox_box_list_sink *sink, const char *box_id,
+		    const char *owner);
 };
 
 struct sandbox_box_v1 {
 	size_t size;
-	/* [any, blocking] Finds the box to enter (a pod of a selector) and gives its id. -ENOENT: there
-	 * is none, and start() may make one. NULL: there is nothing to find. */
+	/* [any, blocking] Finds the box to enter (a pod of a selector) and gives its id. -ENOENT:
+	 * there is none, and start() may make one. NULL: there is nothing to find. */
 	int (*find)(void *instance, const struct sandbox_box_request *request,
 		    const struct sandbox_text_sink *id, char error[SANDBOX_ERROR_SIZE]);
 	/* [any, blocking] Makes a box and returns when it can be entered. NULL: it cannot. */
@@ -450,8 +467,8 @@ struct sandbox_box_v1 {
 	/* [any, blocking] Ends a box and all in it. Ending one that is gone succeeds. */
 	int (*stop)(void *instance, const struct sandbox_box_request *request, const char *box_id,
 		    char error[SANDBOX_ERROR_SIZE]);
-	/* [any, blocking] Lists every box with a label hookbox.owner, whoever the owner is. It is how
-	 * a host finds what a killed one left. NULL: nothing is created that could be left. */
+	/* [any, blocking] Lists every box with a label hookbox.owner, whoever the owner is. It is
+	 * how a host finds what a killed one left. NULL: nothing is created that could be left. */
 	int (*list)(void *instance, const struct sandbox_box_request *request,
 		    const struct sandbox_box_list_sink *sink, char error[SANDBOX_ERROR_SIZE]);
 };
@@ -467,23 +484,26 @@ struct sandbox_run_io {
 	/* Next bytes of stdin into `buffer`: count, 0 at the end, negative errno. May block. */
 	ptrdiff_t (*read_stdin)(const struct sandbox_run_io *io, void *buffer, size_t n);
 	/* Hands on output (stream 1 or 2). Nonzero: end the call, its output is over the limit. */
-	int (*write_output)(const struct sandbox_run_io *io, int stream, const void *bytes, size_t n);
-	/* A descriptor that becomes readable when the call must end (cancel, deadline). Not to read. */
+	int (*write_output)(const struct sandbox_run_io *io, int stream, const void *bytes,
+			    size_t n);
+	/* A descriptor that becomes readable when the call must end (cancel, deadline). Not to
+	 * read. */
 	int cancel_fd;
 };
 
 struct sandbox_run_result {
 	size_t size;
 	bool proven;			/* nothing of the call is left, for certain */
-	/* How the command ended; when cancel_fd told it to: LOST, which the host presets. It has its
-	 * own size and stays the last field, so that what a later version adds to it moves nothing. */
+	/* How the command ended; when cancel_fd told it to: LOST, which the host presets. It has
+	 * its own size and stays the last field, so that what a later version adds to it moves
+	 * nothing. */
 	struct sandbox_verdict verdict;
 };
 
 struct sandbox_run_v1 {
 	size_t size;
-	/* [any, blocking] Runs a call. Returns soon after cancel_fd is readable, with nothing of the
-	 * call left. 0 with *result filled, or negative errno: nothing was started. */
+	/* [any, blocking] Runs a call. Returns soon after cancel_fd is readable, with nothing of
+	 * the call left. 0 with *result filled, or negative errno: nothing was started. */
 	int (*run)(void *instance, const struct sandbox_plan_request *request,
 		   const struct sandbox_run_io *io, struct sandbox_run_result *result,
 		   char error[SANDBOX_ERROR_SIZE]);
@@ -510,7 +530,8 @@ struct sandbox_probe_sink {
 
 struct sandbox_probe_v1 {
 	size_t size;
-	/* [any, blocking] Looks at everything a call would need, in that order, within timeout_ms. */
+	/* [any, blocking] Looks at everything a call would need, in that order, within
+	 * timeout_ms. */
 	void (*probe)(void *instance, int64_t timeout_ms, const struct sandbox_probe_sink *sink);
 };
 

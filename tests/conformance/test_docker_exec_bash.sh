@@ -1,3 +1,0 @@
-#!/bin/sh
-# SPDX-License-Identifier: MIT
-exec sh "${top_srcdir:?}/tests/conformance/test_docker_exec.sh" bash
