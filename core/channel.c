@@ -168,11 +168,11 @@ static int read_greeting(struct opening *opening, bool *greeted, struct hookbox_
 }
 
 /* From here on all that the process itself says is words. */
-static void let_in(struct channel *channel, struct door *door)
+static void let_in(struct channel *channel, struct listener *listener)
 {
 	size_t n;
 	const char *noise;
-	int fd = door_accept(door);
+	int fd = listener_accept(listener);
 
 	if (fd < 0)
 		return;
@@ -195,7 +195,7 @@ static int see_time(const struct opening *opening, const struct pollfd *cancel,
 static int wait_for_agent(struct opening *opening, struct hookbox_error *error)
 {
 	struct channel *channel = opening->channel;
-	struct door *door = opening->start->door;
+	struct listener *listener = opening->start->listener;
 	bool greeted = false;
 	int problem = 0;
 
@@ -206,7 +206,7 @@ static int wait_for_agent(struct opening *opening, struct hookbox_error *error)
 			{.fd = sending ? channel->process.in : -1, .events = POLLOUT},
 			{.fd = opening->start->cancel_fd, .events = POLLIN},
 			{.fd = channel->process.out[1], .events = POLLIN},
-			{.fd = door ? door->fd : -1, .events = POLLIN},
+			{.fd = listener ? listener->fd : -1, .events = POLLIN},
 		};
 		int64_t left = opening->start->deadline_us == CLOCK_NEVER ? 60000000 :
 				opening->start->deadline_us - clock_us();
@@ -221,7 +221,7 @@ static int wait_for_agent(struct opening *opening, struct hookbox_error *error)
 		if (fds[1].revents)
 			problem = send_file(opening, error);
 		if (fds[4].revents)
-			let_in(channel, door);
+			let_in(channel, listener);
 		else if (!problem && fds[0].revents)
 			problem = read_greeting(opening, &greeted, error);
 		if (!problem && !greeted)

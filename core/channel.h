@@ -9,7 +9,7 @@
 
 #include <stdint.h>
 
-#include "door.h"
+#include "listener.h"
 #include "frame.h"
 #include "plan.h"
 #include "process.h"
@@ -22,7 +22,7 @@ struct channel;
 struct channel_start {
 	const struct plan *plan;	/* what becomes the agent, or lets it in */
 	const char *agent_dir;		/* where agents lie that a box may ask for */
-	struct door *door;		/* where the agent may come in, and not by stdio; or NULL */
+	struct listener *listener;	/* where the agent may come in, and not by stdio; or NULL */
 	bool once;			/* it serves one call */
 	int64_t silence_ms;		/* after so long without a word the agent ends; 0: never */
 	int64_t deadline_us;
@@ -58,7 +58,7 @@ void channel_hang_up(struct channel *channel);
 int channel_fd(const struct channel *channel);
 /* [any] May the next call go through it? Not when it is broken, nor when the agent may end soon. */
 bool channel_is_usable(struct channel *channel);
-/* [any] Did the agent come through the door? */
+/* [any] Did the agent come by the socket? */
 bool channel_has_socket(const struct channel *channel);
 /* [any] Does the agent run as many calls as it can? */
 bool channel_is_full(struct channel *channel);

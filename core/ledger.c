@@ -16,7 +16,7 @@
 
 #include "buf.h"
 #include "cleanup.h"
-#include "door.h"
+#include "listener.h"
 #include "spawn.h"
 
 #define OWNER_SIZE 49
@@ -211,14 +211,14 @@ static void settle_file(int dirfd, const char *owner, const char *line,
 		unlinkat(dirfd, owner, 0);
 }
 
-/* A door of a killed host: its name is a call id, which is the owner's and a number. */
-static void remove_dead_door(int dirfd, const char *name)
+/* A socket of a killed host: its name is a call id, which is the owner's and a number. */
+static void remove_dead_socket(int dirfd, const char *name)
 {
-	size_t length = strlen(name), after = strlen("-00000000" DOOR_SUFFIX);
+	size_t length = strlen(name), after = strlen("-00000000" LISTENER_SUFFIX);
 	char owner[OWNER_SIZE];
 
 	if (length <= after || length - after >= sizeof(owner) ||
-	    strcmp(name + length - strlen(DOOR_SUFFIX), DOOR_SUFFIX))
+	    strcmp(name + length - strlen(LISTENER_SUFFIX), LISTENER_SUFFIX))
 		return;
 	snprintf(owner, sizeof(owner), "%.*s", (int)(length - after), name);
 	if (owner_is_dead(owner))
@@ -248,7 +248,7 @@ int ledger_use(struct ledger *ledger, const char *sandbox, const char *mode, con
 		if (owner_is_dead(entry->d_name))
 			settle_file(dirfd(dir), entry->d_name, line, left, data);
 		else
-			remove_dead_door(dirfd(dir), entry->d_name);
+			remove_dead_socket(dirfd(dir), entry->d_name);
 	closedir(dir);
 	return 0;
 }

@@ -14,14 +14,15 @@
 /* A box ends when its agent does; an engine that has much to do takes its time over it. */
 #define END_MS 10000
 /*
- * Where the agent's file and the door show: every box has a /dev of its own that mounts can be made
- * in, also where its root is read-only.
+ * Where the agent's file and the socket show: every box has a /dev of its own that mounts can be
+ * made in, also where its root is read-only.
  */
 #define MOUNT_PATH "/dev/hookbox-agent"
-#define DOOR_PATH "/dev/hookbox-door"
+#define SOCKET_PATH "/dev/hookbox-socket"
 
 static int make_plan(struct sandbox *sandbox, enum pool_way way, const struct pool_box *box,
-		     const struct door *door, struct plan *plan, struct hookbox_error *error)
+		     const struct listener *listener, struct plan *plan,
+		     struct hookbox_error *error)
 {
 	static const char *const none[] = {NULL};
 	_cleanup_strv_ struct strv argv = {0};
@@ -30,7 +31,7 @@ static int make_plan(struct sandbox *sandbox, enum pool_way way, const struct po
 	bool mounted = way == POOL_MOUNTED || way == POOL_SOCKET;
 	struct sandbox_mount mounts[] = {
 		{.box_path = MOUNT_PATH, .read_only = true},
-		{.host_path = door->path, .box_path = DOOR_PATH, .read_only = true},
+		{.host_path = listener->path, .box_path = SOCKET_PATH, .read_only = true},
 	};
 	struct sandbox_plan_request request = {
 		.size = sizeof(request),
@@ -49,11 +50,11 @@ static int make_plan(struct sandbox *sandbox, enum pool_way way, const struct po
 	}
 	if (mounted) {
 		mounts[0].host_path = file = agent_file_path(sandbox->context.agent_dir);
-		request.mounts = (struct sandbox_mount_list){door->path ? 2 : 1, mounts};
+		request.mounts = (struct sandbox_mount_list){listener->path ? 2 : 1, mounts};
 	}
-	if (door->path) {
+	if (listener->path) {
 		strv_add(&argv, "--connect");
-		strv_add(&argv, DOOR_PATH);
+		strv_add(&argv, SOCKET_PATH);
 	}
 	call_add_labels(sandbox, box->id, &labels);
 	if (argv.failed || labels.failed || (mounted && !file))
@@ -78,10 +79,10 @@ static void end_failed(struct sandbox *sandbox, const char *id, int problem,
 int pool_box_check_network(struct sandbox *sandbox, struct hookbox_error *error)
 {
 	static const struct pool_box box = {.id = "check", .network_of = "network"};
-	_cleanup_door_ struct door door = {.fd = -1};
+	_cleanup_listener_ struct listener listener = {.fd = -1};
 	_cleanup_plan_ struct plan plan = {0};
 
-	return make_plan(sandbox, POOL_SENT, &box, &door, &plan, error);
+	return make_plan(sandbox, POOL_SENT, &box, &listener, &plan, error);
 }
 
 int pool_box_create(const struct pool *pool, enum pool_way way, const char *network_of,
@@ -90,13 +91,13 @@ int pool_box_create(const struct pool *pool, enum pool_way way, const char *netw
 	struct sandbox *sandbox = pool->sandbox;
 	_cleanup_free_ struct pool_box *box = calloc(1, sizeof(*box));
 	_cleanup_plan_ struct plan plan = {0};
-	_cleanup_door_ struct door door = {.fd = -1};
+	_cleanup_listener_ struct listener listener = {.fd = -1};
 	struct process_fate end = {0};
 	const char *dir = ledger_state_dir(sandbox->context.ledger);
 	const struct channel_start start = {
 		.plan = &plan,
 		.agent_dir = sandbox->context.agent_dir,
-		.door = &door,
+		.listener = &listener,
 		.once = true,
 		.silence_ms = pool->keeps_network && !network_of[0] ? 0 : pool->silence_ms,
 		.deadline_us = clock_deadline_us(CREATE_MS),
@@ -112,8 +113,8 @@ int pool_box_create(const struct pool *pool, enum pool_way way, const char *netw
 	ledger_new_call_id(sandbox->context.ledger, box->id);
 	snprintf(box->network_of, sizeof(box->network_of), "%s", network_of);
 	if (way == POOL_SOCKET && dir)
-		door_open(&door, dir, box->id);
-	if (make_plan(sandbox, way, box, &door, &plan, error))
+		listener_open(&listener, dir, box->id);
+	if (make_plan(sandbox, way, box, &listener, &plan, error))
 		return CHANNEL_NO_WAY;
 	problem = channel_open(&start, &box->channel, error);
 	if (problem) {

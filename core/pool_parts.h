@@ -22,7 +22,7 @@ struct pool_box {
 /* How the agent gets into a box. */
 enum pool_way {
 	POOL_THERE,			/* it lies in the box */
-	POOL_SOCKET,			/* we make our file visible there, and a door beside it */
+	POOL_SOCKET,			/* we make our file visible there, and a socket beside it */
 	POOL_MOUNTED,			/* our file alone */
 	POOL_SENT,			/* the box's shell asks for it */
 };

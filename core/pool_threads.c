@@ -220,7 +220,7 @@ static bool take_failure(struct pool *pool, enum pool_way way, int problem, cons
 
 static void take_way(struct pool *pool, enum pool_way way, const struct pool_box *box)
 {
-	/* An agent that did not find the door open came by its stdout; so will the others. */
+	/* An agent that did not find the socket came by its stdout; so will the others. */
 	pool->way = way == POOL_SOCKET && !channel_has_socket(box->channel) ? POOL_MOUNTED : way;
 	pool->way_works = true;
 	pool->failed_in_row = 0;

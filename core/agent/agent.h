@@ -144,7 +144,7 @@ struct agent {
  * a first call would find cold, or still shared with the keeper that was forked, is not so any
  * more.
  */
-void agent_rehearse(struct agent *agent);
+void agent_warm_up(struct agent *agent);
 /* Serves the channel until it ends; returns the exit status. */
 int agent_serve(struct agent *agent);
 int64_t agent_clock_us(void);

@@ -68,7 +68,7 @@ static void turn(struct agent *agent)
 	keepers_free_buried(agent);
 }
 
-void agent_rehearse(struct agent *agent)
+void agent_warm_up(struct agent *agent)
 {
 	static const char block[] = "\0/"; /* no directory to run in, and one to run */
 	static const unsigned char input[1024];

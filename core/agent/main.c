@@ -143,7 +143,7 @@ static int set_up(struct agent *agent, const struct options *options)
 	if (code)
 		return code;
 	keepers_prepare(agent);
-	agent_rehearse(agent);
+	agent_warm_up(agent);
 	agent->once = options->once;
 	return channel_open(agent, options->connect);
 }

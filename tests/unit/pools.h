@@ -24,7 +24,7 @@
 static struct {
 	_Atomic(const char *) instead;	/* a script that is run instead of the agent */
 	atomic_bool no_mounts;		/* a plan with a mount fails */
-	atomic_bool no_doors;		/* a plan with two does */
+	atomic_bool no_sockets;		/* a plan with two does */
 	atomic_bool blind;		/* what is shown as the second cannot be seen */
 	atomic_uint planned;
 	char pids[64];			/* a file with the pids of all agents */
@@ -43,7 +43,7 @@ static inline void plan_pool(const struct sandbox_plan_request *request,
 		      const struct sandbox_plan_sink *sink)
 {
 	bool fails = (boxes.no_mounts && request->mounts.n) ||
-		     (boxes.no_doors && request->mounts.n > 1);
+		     (boxes.no_sockets && request->mounts.n > 1);
 	const char *instead = fails ? "exit 127" : boxes.instead;
 
 	boxes.planned++;
@@ -126,7 +126,7 @@ static inline void prepare(struct fixture *f, unsigned int size)
 	if (!f->context.agent_dir)
 		fail_msg("HOOKBOX_AGENT_DIR does not say where hookbox-agent is");
 	boxes.instead = NULL;
-	boxes.no_mounts = boxes.no_doors = boxes.blind = false;
+	boxes.no_mounts = boxes.no_sockets = boxes.blind = false;
 	boxes.planned = 0;
 	fclose(fopen(boxes.pids, "w"));
 }

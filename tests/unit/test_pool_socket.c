@@ -5,11 +5,11 @@
 #include <dirent.h>
 #include <fcntl.h>
 
-#include "door.h"
+#include "listener.h"
 #include "spawning.h"
 
 /* The sockets that there are of this host. */
-static size_t count_doors(struct fixture *f)
+static size_t count_sockets(struct fixture *f)
 {
 	DIR *dir = opendir(ledger_state_dir(f->context.ledger));
 	struct dirent *entry;
@@ -17,7 +17,7 @@ static size_t count_doors(struct fixture *f)
 
 	while ((entry = readdir(dir)))
 		n += !strncmp(entry->d_name, ledger_owner(f->context.ledger), length) &&
-		     strstr(entry->d_name, DOOR_SUFFIX);
+		     strstr(entry->d_name, LISTENER_SUFFIX);
 	closedir(dir);
 	return n;
 }
@@ -32,7 +32,7 @@ static void test_boxes_are_spoken_to_over_a_socket(void **state)
 		call_and_fill(&f);
 	assert_int_equal(stats_of(&f).refills, 4);
 	assert_int_equal(stats_of(&f).sockets, 4);
-	assert_int_equal(count_doors(&f), 0);
+	assert_int_equal(count_sockets(&f), 0);
 	close_pool(&f);
 	assert_int_equal(count_fds(), fds);
 }
@@ -67,7 +67,7 @@ static void test_without_a_socket(void **state)
 
 		prepare(&f, 2);
 		boxes.blind = i == 0;
-		boxes.no_doors = i == 1;
+		boxes.no_sockets = i == 1;
 		f.config.socket = i != 2;
 		open_prepared(&f, &mounted_plugin);
 		call_and_fill(&f);
@@ -76,7 +76,7 @@ static void test_without_a_socket(void **state)
 		assert_int_equal(stats_of(&f).sockets, 0);
 		assert_int_equal(stats_of(&f).waiting, 2);
 		assert_int_equal(f.logged.size, 0);
-		assert_int_equal(count_doors(&f), 0);
+		assert_int_equal(count_sockets(&f), 0);
 		close_pool(&f);
 	}
 }
@@ -101,12 +101,12 @@ static void test_the_carrier_ends(void **state)
 }
 
 /* What a killed host left is removed by the next one's first call. */
-static void test_a_door_of_a_killed_host(void **state)
+static void test_a_socket_of_a_killed_host(void **state)
 {
 	char name[4200], id[LEDGER_CALL_ID_SIZE];
 	struct ledger *dead;
 	struct fixture f;
-	struct door door;
+	struct listener listener;
 	pid_t pid;
 	int to[2];
 
@@ -116,8 +116,8 @@ static void test_a_door_of_a_killed_host(void **state)
 	if (!pid) {
 		dead = ledger_new();
 		ledger_new_call_id(dead, id);
-		_exit(!door_open(&door, ledger_state_dir(dead), id) ||
-		      write(to[1], door.path, strlen(door.path) + 1) < 0);
+		_exit(!listener_open(&listener, ledger_state_dir(dead), id) ||
+		      write(to[1], listener.path, strlen(listener.path) + 1) < 0);
 	}
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
 	assert_true(read(to[0], name, sizeof(name)) > 0);
@@ -137,7 +137,7 @@ int main(void)
 		cmocka_unit_test(test_large_answers_over_a_socket),
 		cmocka_unit_test(test_without_a_socket),
 		cmocka_unit_test(test_the_carrier_ends),
-		cmocka_unit_test(test_a_door_of_a_killed_host),
+		cmocka_unit_test(test_a_socket_of_a_killed_host),
 	};
 
 	return cmocka_run_group_tests(tests, pools_setup, pools_teardown);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "door.h"
+#include "listener.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,42 +20,42 @@ static bool address_in(int dir, const char *name, struct sockaddr_un *address)
 				"/proc/self/fd/%d/%s", dir, name) < sizeof(address->sun_path);
 }
 
-bool door_open(struct door *door, const char *dir, const char *id)
+bool listener_open(struct listener *listener, const char *dir, const char *id)
 {
 	_cleanup_close_ int dir_fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	_cleanup_free_ char *path = NULL;
 	struct sockaddr_un address;
 	char name[128];
 
-	*door = (struct door){.fd = -1};
-	snprintf(name, sizeof(name), "%s" DOOR_SUFFIX, id);
+	*listener = (struct listener){.fd = -1};
+	snprintf(name, sizeof(name), "%s" LISTENER_SUFFIX, id);
 	if (dir_fd < 0 || !address_in(dir_fd, name, &address) ||
 	    asprintf(&path, "%s/%s", dir, name) < 0)
 		return false;
-	door->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (door->fd >= 0 && !bind(door->fd, (struct sockaddr *)&address, sizeof(address)))
-		door->path = take_pointer(path);
+	listener->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (listener->fd >= 0 && !bind(listener->fd, (struct sockaddr *)&address, sizeof(address)))
+		listener->path = take_pointer(path);
 	/* The box's user may be anybody; the directory keeps all others of the machine away. */
-	if (door->path && !fchmodat(dir_fd, name, 0666, 0) && !listen(door->fd, 1))
+	if (listener->path && !fchmodat(dir_fd, name, 0666, 0) && !listen(listener->fd, 1))
 		return true;
-	door_close(door);
+	listener_close(listener);
 	return false;
 }
 
-int door_accept(struct door *door)
+int listener_accept(struct listener *listener)
 {
-	int fd = accept4(door->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 	/* Without a descriptor for it, whoever knocks sees the end. */
 	if (fd >= 0 || (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED))
-		door_close(door);
+		listener_close(listener);
 	return fd;
 }
 
-void door_close(struct door *door)
+void listener_close(struct listener *listener)
 {
-	if (door->path)
-		unlink(door->path);
-	cleanup_close(&door->fd);
-	free(take_pointer(door->path));
+	if (listener->path)
+		unlink(listener->path);
+	cleanup_close(&listener->fd);
+	free(take_pointer(listener->path));
 }

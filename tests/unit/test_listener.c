@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Doors: who gets in, and what is left of them. */
+/* Listeners: who gets in, and what is left of them. */
 #include "channels.h"
 
 #include <fcntl.h>
@@ -8,14 +8,14 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
-#include "door.h"
+#include "listener.h"
 #include "spawning.h"
 
 /* ---- A private directory ---- */
 
 struct room {
 	char dir[200];
-	struct door door;
+	struct listener listener;
 	int fds;			/* before there was one */
 };
 
@@ -24,7 +24,7 @@ static int set_up(void **state)
 {
 	struct room *room = calloc(1, sizeof(*room));
 
-	strcpy(room->dir, "/tmp/hookbox-test-door-XXXXXX");
+	strcpy(room->dir, "/tmp/hookbox-test-listener-XXXXXX");
 	if (!mkdtemp(room->dir))
 		return -1;
 	strcat(room->dir, "/");
@@ -33,7 +33,7 @@ static int set_up(void **state)
 		return -1;
 	room->fds = count_fds();
 	*state = room;
-	return !door_open(&room->door, room->dir, "box-00000001");
+	return !listener_open(&room->listener, room->dir, "box-00000001");
 }
 
 /* Nothing may be left but the directory. */
@@ -58,14 +58,14 @@ static int knock(const struct room *room)
 
 	assert_true(dir >= 0 && fd >= 0);
 	snprintf(address.sun_path, sizeof(address.sun_path),
-		 "/proc/self/fd/%d/box-00000001" DOOR_SUFFIX, dir);
+		 "/proc/self/fd/%d/box-00000001" LISTENER_SUFFIX, dir);
 	if (connect(fd, (struct sockaddr *)&address, sizeof(address)))
 		cleanup_close(&fd);
 	close(dir);
 	return fd;
 }
 
-/* ---- Doors ---- */
+/* ---- Listeners ---- */
 
 static void test_one_gets_in(void **state)
 {
@@ -73,16 +73,16 @@ static void test_one_gets_in(void **state)
 	int first, second, in;
 	char byte;
 
-	assert_int_equal(door_accept(&room->door), -1);
-	assert_true(room->door.fd >= 0);
+	assert_int_equal(listener_accept(&room->listener), -1);
+	assert_true(room->listener.fd >= 0);
 	first = knock(room);
 	second = knock(room);
 	assert_true(first >= 0 && second >= 0);
-	in = door_accept(&room->door);
+	in = listener_accept(&room->listener);
 	assert_true(in >= 0);
 	assert_int_equal(fcntl(in, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
 	assert_int_equal(fcntl(in, F_GETFL) & O_NONBLOCK, O_NONBLOCK);
-	assert_int_equal(room->door.fd, -1);
+	assert_int_equal(room->listener.fd, -1);
 	assert_int_equal(knock(room), -1);
 	/* Who stood behind the first sees the end. */
 	assert_true(read(second, &byte, 1) <= 0);
@@ -91,34 +91,34 @@ static void test_one_gets_in(void **state)
 	close(first);
 	close(second);
 	close(in);
-	door_close(&room->door);
+	listener_close(&room->listener);
 }
 
 static void test_nobody_came(void **state)
 {
 	struct room *room = *state;
 
-	door_close(&room->door);
+	listener_close(&room->listener);
 	assert_int_equal(knock(room), -1);
-	door_close(&room->door);
+	listener_close(&room->listener);
 }
 
 static void test_there_can_be_none(void **state)
 {
 	struct room *room = *state;
-	struct door other;
+	struct listener other;
 	int first;
 
-	assert_false(door_open(&other, room->dir, "box-00000001"));
+	assert_false(listener_open(&other, room->dir, "box-00000001"));
 	assert_int_equal(other.fd, -1);
 	assert_null(other.path);
-	assert_false(door_open(&other, "/no/such/directory", "box-00000001"));
+	assert_false(listener_open(&other, "/no/such/directory", "box-00000001"));
 	assert_null(other.path);
 	/* It is still the first one's. */
 	first = knock(room);
 	assert_true(first >= 0);
 	close(first);
-	door_close(&room->door);
+	listener_close(&room->listener);
 }
 
 /* ---- Channels ---- */
@@ -143,7 +143,7 @@ static void *come_in(void *data)
 	return NULL;
 }
 
-/* The box waits behind the door in vain; it is ended. */
+/* The box waits for an answer in vain; it is ended. */
 static void test_strangers_are_no_agents(void **state)
 {
 	struct room *room = *state;
@@ -157,7 +157,7 @@ static void test_strangers_are_no_agents(void **state)
 		struct channel *channel = NULL;
 		struct process_fate end;
 		const struct channel_start start = {
-			.plan = &plan, .door = &room->door, .cancel_fd = -1, .end = &end,
+			.plan = &plan, .listener = &room->listener, .cancel_fd = -1, .end = &end,
 			.deadline_us = clock_deadline_us(20000),
 		};
 		pthread_t thread;
@@ -167,12 +167,12 @@ static void test_strangers_are_no_agents(void **state)
 		strv_add(&plan.argv, "sleep 3600");
 		add_environment(&plan);
 		if (i)
-			assert_true(door_open(&room->door, room->dir, "box-00000001"));
+			assert_true(listener_open(&room->listener, room->dir, "box-00000001"));
 		assert_int_equal(pthread_create(&thread, NULL, come_in, &strangers[i]), 0);
 		assert_int_equal(channel_open(&start, &channel, &error), CHANNEL_NO_WAY);
 		pthread_join(thread, NULL);
 		assert_true(end.started && end.group_gone);
-		assert_int_equal(room->door.fd, -1);
+		assert_int_equal(room->listener.fd, -1);
 		assert_int_equal(knock(room), -1);
 	}
 }
