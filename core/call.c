@@ -3,7 +3,6 @@
 #include "call.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -305,6 +304,7 @@ static void run_one_off(struct call *call)
 
 	call->trunk = trunk_enter(trunk, call);
 	run_planned(call);
+	call->way = call->trunk && !call->trunk_unused ? CALL_SHARED : CALL_ONE_OFF;
 	trunk_leave(trunk, call);
 	call->trunk = NULL;
 }
@@ -313,9 +313,7 @@ static void run_one_off(struct call *call)
 
 static bool cancelled_already(struct call *call)
 {
-	struct pollfd fd = {.fd = cancel_fd(call->asked.cancel), .events = POLLIN};
-
-	if (fd.fd < 0 || poll(&fd, 1, 0) <= 0)
+	if (!cancel_fired(call->asked.cancel))
 		return false;
 	call->result->end = HOOKBOX_CANCELLED;
 	call->result->cleanup = HOOKBOX_CLEANUP_PROVEN;
@@ -351,6 +349,7 @@ static void call_free(struct call *call)
 
 const char *const call_way_names[CALL_N_WAYS] = {
 	[CALL_ONE_OFF] = "one-off",
+	[CALL_SHARED] = "shared",
 	[CALL_BY_AGENT] = "agent",
 	[CALL_POOLED] = "pool",
 	[CALL_BY_SOCKET] = "socket",

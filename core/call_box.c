@@ -84,6 +84,14 @@ static int64_t box_time_ms(const struct call *call)
 	return left > 0 ? left : 1;
 }
 
+/* Finding and starting a box is the call's, and ends with it; clearing up after others is not. */
+static void set_prepare_cancel(struct sandbox *sandbox, const struct hookbox_cancel *cancel)
+{
+	pthread_mutex_lock(&sandbox->lock);
+	sandbox->prepare_cancel = cancel;
+	pthread_mutex_unlock(&sandbox->lock);
+}
+
 /* Asks the backend for a box; -ENOENT: there is none. */
 static int seek_box(struct sandbox *sandbox, const struct call *call,
 		    const struct sandbox_text_sink *id, char message[SANDBOX_ERROR_SIZE])
@@ -91,6 +99,7 @@ static int seek_box(struct sandbox *sandbox, const struct call *call,
 	struct sandbox_box_request request = sandbox_box_request(sandbox, box_time_ms(call));
 	int code = -ENOENT;
 
+	set_prepare_cancel(sandbox, call->asked.cancel);
 	request.not_box_id = sandbox->gone_box_id;
 	if (sandbox->box.find)
 		code = sandbox->box.find(sandbox->instance, &request, id, message);
@@ -100,6 +109,7 @@ static int seek_box(struct sandbox *sandbox, const struct call *call,
 		request.timeout_ms = box_time_ms(call);
 		code = sandbox->box.find(sandbox->instance, &request, id, message);
 	}
+	set_prepare_cancel(sandbox, NULL);
 	return code;
 }
 
@@ -112,7 +122,9 @@ static int start_box(struct sandbox *sandbox, const struct call *call,
 	int code;
 
 	sandbox_stop_box(sandbox);
+	set_prepare_cancel(sandbox, call->asked.cancel);
 	code = sandbox->box.start(sandbox->instance, &request, id, message);
+	set_prepare_cancel(sandbox, NULL);
 	if (!code && holder->text) {
 		sandbox->started_box_id = strdup(holder->text);
 		if (!sandbox->started_box_id)
@@ -159,9 +171,7 @@ static int find_box(struct sandbox *sandbox, const struct call *call,
 /* Nothing of what is waited for is the call's: not its time either, but for looking. */
 static bool may_wait(const struct sandbox *sandbox, const struct call *call)
 {
-	struct pollfd cancel = {.fd = cancel_fd(call->asked.cancel), .events = POLLIN};
-
-	if (cancel.fd >= 0 && poll(&cancel, 1, 0) > 0)
+	if (cancel_fired(call->asked.cancel))
 		return false;
 	return !sandbox_only_finds(sandbox) || clock_us() < call->deadline_us;
 }
@@ -202,7 +212,6 @@ static int prepare_box(struct sandbox *sandbox, struct call *call, char message[
 
 	sandbox->preparing = true;
 	sandbox->preparer = pthread_self();
-	sandbox->prepare_cancel = call->asked.cancel;
 	pthread_mutex_unlock(&sandbox->lock);
 	if (!sandbox_only_finds(sandbox))
 		code = note_use(sandbox, error);
@@ -220,10 +229,9 @@ static int prepare_box(struct sandbox *sandbox, struct call *call, char message[
 static void set_no_box(struct call *call, const char *message)
 {
 	struct hookbox_result *result = call->result;
-	struct pollfd cancel = {.fd = cancel_fd(call->asked.cancel), .events = POLLIN};
 
 	result->cleanup = HOOKBOX_CLEANUP_PROVEN;
-	if (cancel.fd >= 0 && poll(&cancel, 1, 0) > 0) {
+	if (cancel_fired(call->asked.cancel)) {
 		result->end = HOOKBOX_CANCELLED;
 		result_set_message(result, "it was cancelled before there was a box for it");
 	} else if (!message) {

@@ -2,6 +2,7 @@
 #include "cancel.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -45,4 +46,11 @@ void hookbox_cancel_free(struct hookbox_cancel *cancel)
 int cancel_fd(const struct hookbox_cancel *cancel)
 {
 	return cancel ? cancel->fd : -1;
+}
+
+bool cancel_fired(const struct hookbox_cancel *cancel)
+{
+	struct pollfd fd = {.fd = cancel_fd(cancel), .events = POLLIN};
+
+	return fd.fd >= 0 && poll(&fd, 1, 0) > 0;
 }

@@ -83,6 +83,16 @@ int key_string(const struct key_place *place, char **value)
 	return *value ? 0 : error_no_memory(place->error);
 }
 
+int key_bool(const struct key_place *place, bool *value)
+{
+	const char *text = NULL;
+	int code = key_scalar(place, &text);
+
+	if (!code && param_parse_bool(text, value))
+		return key_error(place, "\"%s\" is neither yes nor no", text);
+	return code;
+}
+
 int key_size(const struct key_place *place, uint64_t *value)
 {
 	const char *text = NULL;

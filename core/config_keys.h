@@ -34,6 +34,7 @@ const struct ini_key *key_named(const struct ini_section *section, const char *n
 /* The value of a key that may stand once; an error when it is empty or stands twice. */
 int key_scalar(const struct key_place *place, const char **value);
 int key_string(const struct key_place *place, char **value);
+int key_bool(const struct key_place *place, bool *value);
 int key_size(const struct key_place *place, uint64_t *value);
 /* Milliseconds between min and max. */
 int key_time(const struct key_place *place, int64_t min, int64_t max, int64_t *value);

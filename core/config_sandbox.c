@@ -81,16 +81,12 @@ static int set_agent_idle(const struct key_place *place, void *settings)
 
 static int set_multiplex(const struct key_place *place, void *settings)
 {
-	const char *text = NULL;
 	bool yes;
-	int code = key_scalar(place, &text);
+	int code = key_bool(place, &yes);
 
-	if (code)
-		return code;
-	if (param_parse_bool(text, &yes))
-		return key_error(place, "\"%s\" is neither yes nor no", text);
-	((struct config_sandbox *)settings)->multiplex = yes ? CONFIG_YES : CONFIG_NO;
-	return 0;
+	if (!code)
+		((struct config_sandbox *)settings)->multiplex = yes ? CONFIG_YES : CONFIG_NO;
+	return code;
 }
 
 static int set_pool(const struct key_place *place, void *settings)
@@ -122,12 +118,7 @@ static int set_pool_max_age(const struct key_place *place, void *settings)
 
 static int set_network_keeper(const struct key_place *place, void *settings)
 {
-	const char *text = NULL;
-	int code = key_scalar(place, &text);
-
-	if (!code && param_parse_bool(text, &((struct config_sandbox *)settings)->network_keeper))
-		return key_error(place, "\"%s\" is neither yes nor no", text);
-	return code;
+	return key_bool(place, &((struct config_sandbox *)settings)->network_keeper);
 }
 
 static int set_socket(const struct key_place *place, void *settings)

@@ -173,6 +173,12 @@ static int check_copy(const struct sandbox_plugin_v1 *plugin, const char *where,
 				 "%s: set one of SANDBOX_FRESH, SANDBOX_KEPT and "
 				 "SANDBOX_HOST_PROCESS in its flags",
 				 where);
+	if (plugin->flags & SANDBOX_TRUNK &&
+	    (plugin->flags & (SANDBOX_KEPT | SANDBOX_SHELL)) != (SANDBOX_KEPT | SANDBOX_SHELL))
+		return error_set(error, -EINVAL,
+				 "%s: SANDBOX_TRUNK is only for boxes with SANDBOX_KEPT and "
+				 "SANDBOX_SHELL; set these too, or remove it",
+				 where);
 	code = params_check(plugin, error);
 	return code ? error_prefix(error, "%s", where) : 0;
 }

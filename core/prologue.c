@@ -141,9 +141,9 @@ static const char prologue_script[] =
  * and not ours to kill; it ends by itself when it goes on, with all it started.
  */
 static const char sweep_script[] = SWEEP_FUNCTION
-	"for _hb_l in $(grep -l hookbox-agent /proc/[0-9]*/cmdline 2>/dev/null); do\n"
+	"for _hb_l in $(grep -l ^hookbox-agent /proc/[0-9]*/comm 2>/dev/null); do\n"
 	"_hb_q=${_hb_l#/proc/}\n"
-	"kill -CONT ${_hb_q%/cmdline} 2>/dev/null\n"
+	"kill -CONT ${_hb_q%/comm} 2>/dev/null\n"
 	"done\n"
 	"_hb_b=\n"
 	"_hb_k \"$1\" 2>/dev/null\n"

@@ -38,6 +38,15 @@ static const struct hookbox_cancel *cancel_of_this_thread(struct sandbox *sandbo
 	return cancel;
 }
 
+/* It has been told, and may still have something to end. */
+static void forget_cancel(struct sandbox *sandbox)
+{
+	pthread_mutex_lock(&sandbox->lock);
+	if (sandbox->preparing && pthread_equal(sandbox->preparer, pthread_self()))
+		sandbox->prepare_cancel = NULL;
+	pthread_mutex_unlock(&sandbox->lock);
+}
+
 static int table_run(const struct sandbox_host *host, const struct sandbox_command *command,
 		     struct sandbox_command_result *result, char error[SANDBOX_ERROR_SIZE])
 {
@@ -64,6 +73,7 @@ static int table_run(const struct sandbox_host *host, const struct sandbox_comma
 	spawn.cancel = cancel_of_this_thread(host->host_data);
 	spawn_run_captured(&spawn, capture);
 	if (capture->result.end == SPAWN_CANCELLED) {
+		forget_cancel(host->host_data);
 		snprintf(error, SANDBOX_ERROR_SIZE, "the call that needed it was cancelled");
 		spawn_capture_free(capture);
 		free(capture);
@@ -388,7 +398,7 @@ int sandbox_probe(struct sandbox *sandbox, int64_t timeout_ms,
 	if (!findings.failed && call_may_have_channel(sandbox))
 		agent = probe_agent(sandbox, timeout_ms, &findings);
 	if (!findings.failed && !agent && sandbox->trunk)
-		finding(data, SANDBOX_PROBE_OK, "without an agent, its calls share a connection",
+		finding(data, SANDBOX_PROBE_OK, "without an agent, its calls may share a connection",
 			NULL);
 	return 0;
 }

@@ -37,6 +37,7 @@ int sandbox_call(struct sandbox *sandbox, const struct hookbox_call *call,
 /* The ways to a box. */
 enum call_way {
 	CALL_ONE_OFF = 0,	/* by a process of the call's own, or sandbox.run/1 */
+	CALL_SHARED,		/* the same, through a connection that calls share */
 	CALL_BY_AGENT,		/* through the channel to a box that stays */
 	CALL_POOLED,		/* in a box that waited */
 	CALL_BY_SOCKET,		/* the same, over a unix socket */

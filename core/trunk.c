@@ -47,6 +47,7 @@ struct trunk {
 	bool runs;			/* there is a process */
 	bool ready;			/* and calls may go through it */
 	bool retired;			/* but no further ones */
+	bool carried;			/* one has */
 	struct process process;
 	pid_t owner;			/* whose child it is: what was forked has none */
 	struct buf said;		/* its last words on stderr */
@@ -57,6 +58,7 @@ struct trunk {
 	int64_t limit_us;		/* until when the limit counts that the box has shown */
 	int64_t started_us;
 	int64_t retry_us;
+	char *trouble;			/* to be logged, when the lock is free */
 };
 
 int trunk_open(struct sandbox *sandbox, const struct config_sandbox *config, struct trunk **trunk,
@@ -97,12 +99,9 @@ static void end(struct trunk *trunk)
 
 static void fail(struct trunk *trunk, const char *why)
 {
-	const struct sandbox *sandbox = trunk->sandbox;
-
 	trunk->retry_us = clock_us() + RETRY_US;
-	log_write(sandbox->context.log, SANDBOX_LOG_INFO,
-		  "[sandbox %s] there is no connection that calls could share, so each makes its "
-		  "own: %s", sandbox->name, why);
+	free(trunk->trouble);
+	trunk->trouble = strdup(why);
 }
 
 /* Removes the sockets that killed processes left. */
@@ -208,6 +207,7 @@ static void start(struct trunk *trunk, const struct call *call)
 	else
 		trunk->runs = true;
 	trunk->owner = getpid();
+	trunk->carried = false;
 	trunk->started_us = clock_us();
 	trunk->limit = CALLS_MAX;
 }
@@ -236,7 +236,7 @@ static bool listen_to(struct trunk *trunk)
 	return !ended.revents;
 }
 
-/* Notices that it has ended, or does not come up. */
+/* Notices that it has ended, or does not come up. What ended unused would do so again. */
 static void look(struct trunk *trunk)
 {
 	_cleanup_buf_ struct buf why = {0};
@@ -244,11 +244,13 @@ static void look(struct trunk *trunk)
 
 	if (lives && (trunk->ready || clock_us() - trunk->started_us < READY_US))
 		return;
-	if (trunk->ready) {
+	if (trunk->ready && trunk->carried) {
 		end(trunk);
 		return;
 	}
-	buf_add_string(&why, lives ? "it takes too long to be made" : "it could not be made: ");
+	buf_add_string(&why, lives ? "it takes too long to be made" :
+			     trunk->ready ? "it ended before a call used it: " :
+					    "it could not be made: ");
 	if (trunk->said.size && !lives)
 		text_add_last_line(&why, trunk->said.data, trunk->said.size, 300);
 	end(trunk);
@@ -293,6 +295,7 @@ static bool takes(struct trunk *trunk, const struct call *call)
 
 const char *trunk_enter(struct trunk *trunk, const struct call *call)
 {
+	_cleanup_free_ char *trouble = NULL;
 	const char *path = NULL;
 
 	/* What was read from a descriptor could not be put into a second connection. */
@@ -303,10 +306,16 @@ const char *trunk_enter(struct trunk *trunk, const struct call *call)
 		renew(trunk, call);
 		if (takes(trunk, call)) {
 			trunk->n_calls++;
+			trunk->carried = true;
 			path = trunk->path;
 		}
+		trouble = take_pointer(trunk->trouble);
 	}
 	pthread_mutex_unlock(&trunk->lock);
+	if (trouble)
+		log_write(trunk->sandbox->context.log, SANDBOX_LOG_INFO,
+			  "[sandbox %s] there is no connection that calls could share, so each "
+			  "makes its own: %s", trunk->sandbox->name, trouble);
 	return path;
 }
 
@@ -327,9 +336,9 @@ void trunk_leave(struct trunk *trunk, const struct call *call)
 		if (call->trunk_unused) {
 			trunk->limit = trunk->n_calls;
 			trunk->limit_us = clock_us() + LIMIT_US;
-		} else if (!came_through(call)) {
+		} else if (!came_through(call) && call->result->end != HOOKBOX_CANCELLED) {
 			/* It is broken, or does not move. */
-			trunk->retired = true;
+			trunk->retired = trunk->runs;
 		}
 		if (trunk->runs && trunk->retired && !trunk->n_calls)
 			end(trunk);
@@ -348,5 +357,6 @@ void trunk_close(struct trunk *trunk)
 	pthread_mutex_destroy(&trunk->lock);
 	buf_free(&trunk->said);
 	free(trunk->box_id);
+	free(trunk->trouble);
 	free(trunk);
 }

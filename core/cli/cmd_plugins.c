@@ -304,7 +304,7 @@ static int check_backend(struct cli *cli, struct check *check)
 
 enum { OPT_SANDBOX = CLI_OPT_OWN, OPT_TAP, OPT_FULL, OPT_WAY };
 
-#define CHECK_WAYS "one-off, agent, pool or socket"
+#define CHECK_WAYS "one-off, shared, agent, pool or socket"
 
 static bool is_way(const char *name)
 {

@@ -328,7 +328,8 @@ static void add_host_key(struct backend_args *args, const struct smolbsd_ssh *ss
 /*
  * The connection that calls share is an ssh of ours with a socket. A call that finds it gone or
  * full must not log in by itself: how much of its stdin was read is not known then, and the rest
- * would look like a whole one. ssh would try, and gets a proxy that is none.
+ * would look like a whole one. ssh would try, and gets a proxy that ends as soon as it has heard
+ * ssh greet: one that ended sooner would make it say something else, at times.
  */
 static void add_trunk(struct backend_args *args, const struct sandbox_plan_request *request)
 {
@@ -340,7 +341,7 @@ static void add_trunk(struct backend_args *args, const struct sandbox_plan_reque
 	backend_arg(args, "-oControlMaster=%s", keeps ? "yes" : "no");
 	backend_arg(args, "-oControlPath=%s", trunk ? trunk : "none");
 	if (trunk && !keeps)
-		backend_arg(args, "-oProxyCommand=exec false");
+		backend_arg(args, "-oProxyCommand=grep -q SSH");
 }
 
 static void add_options(struct backend_args *args, const struct smolbsd_ssh *ssh,

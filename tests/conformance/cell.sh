@@ -158,10 +158,8 @@ esac
 case $way in
 one-off) way_keys='agent = off
 multiplex = no' ;;
-shared)
-	way=one-off way_keys='agent = off
-multiplex = yes'
-	;;
+shared) way_keys='agent = off
+multiplex = yes' ;;
 agent) way_keys='agent = auto' ;;
 portable)
 	way=agent way_keys='agent = auto'

@@ -96,7 +96,7 @@ static void test_plan_for_a_shared_connection(void **state)
 	request.trunk = "/run/t.1";
 	assert_plan(&box, &request,
 		    "ssh\n" OPTIONS "-oLogLevel=INFO\n-oControlMaster=no\n"
-		    "-oControlPath=/run/t.1\n-oProxyCommand=exec false\n-oConnectTimeout=10\n"
+		    "-oControlPath=/run/t.1\n-oProxyCommand=grep -q SSH\n-oConnectTimeout=10\n"
 		    "-oGlobalKnownHostsFile=/dev/null\n-oStrictHostKeyChecking=yes\n"
 		    "-oUserKnownHostsFile=/k\n-oProxyCommand=nc %h %p\n"
 		    "-p\n22\n-l\nssh\n--\nh\n" COMMAND);

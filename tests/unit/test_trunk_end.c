@@ -35,6 +35,74 @@ static void test_one_under_which_a_call_is_lost(void **state)
 	close_box(&f);
 }
 
+static void *be_cancelled(void *data)
+{
+	struct fixture *f = data;
+	struct hookbox_result *r = RUN(f->sandbox, ((struct hookbox_call){.cancel = f->cancel}), "true");
+
+	assert_int_equal(r->end, HOOKBOX_CANCELLED);
+	hookbox_result_free(r);
+	return NULL;
+}
+
+static void *sleep_in_it(void *data)
+{
+	struct fixture *f = data;
+
+	hookbox_result_free(RUN(f->sandbox, PLAIN, "sh", "-c", "echo $$ >\"$0\"; sleep 3600",
+				f->begun));
+	return NULL;
+}
+
+/* A call that was cancelled before it began says nothing about it, while another one is in it. */
+static void test_a_cancelled_call_does_not_retire_it(void **state)
+{
+	pthread_t other, cancelled;
+	struct fixture f;
+	pid_t command;
+	unsigned int n;
+	int fd;
+
+	open_box(&f, KEEP);
+	snprintf(f.begun, sizeof(f.begun), "%s/begun", ways.dir);
+	f.cancel = hookbox_cancel_new();
+	call_until_through(&f);
+	pthread_create(&other, NULL, sleep_in_it, &f);
+	command = read_pid(f.begun);
+	fd = creat(ways.hold, 0600);
+	assert_true(fd >= 0);
+	n = ways.n_through;
+	pthread_create(&cancelled, NULL, be_cancelled, &f);
+	while (ways.n_through == n)
+		usleep(1000);
+	hookbox_cancel_fire(f.cancel);
+	pthread_join(cancelled, NULL);
+	unlink(ways.hold);
+	assert_true(call_goes_through(&f));
+	kill(command, SIGKILL);
+	pthread_join(other, NULL);
+	assert_int_equal(ways.n_trunks, 1);
+	hookbox_cancel_free(f.cancel);
+	unlink(f.begun);
+	close(fd);
+	close_box(&f);
+}
+
+/* A word and an end: it would do so again. */
+static void test_one_that_ends_unused_is_left_alone(void **state)
+{
+	struct fixture f;
+
+	open_box(&f, "echo welcome; exit 127");
+	for (int i = 0; i < 10; i++) {
+		call_goes_through(&f);
+		usleep(20000);
+	}
+	assert_in_range(ways.n_trunks, 1, 2);
+	assert_true(log_has(&f, "ended before a call used it"));
+	close_box(&f);
+}
+
 #define N_THREADS 8
 #define N_CALLS 15
 
@@ -148,6 +216,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_one_that_dies_is_replaced),
 		cmocka_unit_test(test_one_under_which_a_call_is_lost),
+		cmocka_unit_test(test_a_cancelled_call_does_not_retire_it),
+		cmocka_unit_test(test_one_that_ends_unused_is_left_alone),
 		cmocka_unit_test(test_many_threads_while_it_dies),
 		cmocka_unit_test(test_none_outlives_a_killed_host),
 		cmocka_unit_test(test_one_that_hangs_does_not_outlive_it_either),

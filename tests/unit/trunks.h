@@ -35,6 +35,7 @@ static struct {
 	atomic_uint n_through;		/* calls that were planned to go through one */
 	char dir[64];
 	char pid_file[96];
+	char hold[96];			/* while there is such a file, calls get nowhere */
 	char mark[96];
 } ways;
 
@@ -60,8 +61,9 @@ static inline int trunk_plan(const void *instance, const struct sandbox_plan_req
 	const char *const kept[] = {"sh", "-c", ways.keep, request->trunk, ways.pid_file, NULL};
 	const char *const refused[] = {"sh", "-c", "head -c 40 >/dev/null; exit 255", NULL};
 	const char *const through[] = {
-		"sh", "-c", "[ -e \"$0\" ] || exit 255; THROUGH=it; export THROUGH; exec \"$@\"",
-		request->trunk, NULL};
+		"sh", "-c", "[ -e \"$0\" ] || exit 255; while [ -e \"$1\" ]; do sleep 0.01; done; "
+			    "shift; THROUGH=it; export THROUGH; exec \"$@\"",
+		request->trunk, ways.hold, NULL};
 
 	sink->env(sink, ways.mark);
 	if (request->purpose == SANDBOX_PURPOSE_TRUNK) {
@@ -104,6 +106,8 @@ struct fixture {
 	struct sandbox *sandbox;
 	pthread_mutex_t lock;
 	struct buf logged;
+	struct hookbox_cancel *cancel;
+	char begun[96];			/* a file for a command's pid */
 };
 
 static inline void take_line(void *data, int level, const char *message)
@@ -221,6 +225,7 @@ static inline int trunks_setup(void **state)
 	if (!mkdtemp(ways.dir))
 		return -1;
 	snprintf(ways.pid_file, sizeof(ways.pid_file), "%s/pid", ways.dir);
+	snprintf(ways.hold, sizeof(ways.hold), "%s/hold", ways.dir);
 	snprintf(ways.mark, sizeof(ways.mark), "%s=%d", OF_THIS_TEST, (int)getpid());
 	return setenv("XDG_RUNTIME_DIR", ways.dir, 1);
 }

@@ -355,7 +355,8 @@ struct sandbox_host {
 	 * [any, blocking] Runs a command on the host and waits for it; only for functions tagged
 	 * [any, blocking]. 0: it ran, and result is filled (whatever its exit code) until
 	 * run_done(); else negative errno, with one sentence in error. -ECANCELED: the call for
-	 * which a box is found or started was cancelled; end what was begun, and return.
+	 * which a box is found or started was cancelled; end what was begun, and return. This
+	 * is said once: commands that end it are run.
 	 */
 	int (*run)(const struct sandbox_host *host, const struct sandbox_command *command,
 		   struct sandbox_command_result *result, char error[SANDBOX_ERROR_SIZE]);
