@@ -48,8 +48,8 @@ struct hookbox_result *kit_call(struct kit *kit, struct hookbox_call call, const
 	call.argv = argv;
 	if (!call.timeout_ms)
 		call.timeout_ms = CALL_MS;
-	if (kit->options->way)
-		pool_wait_full(kit->pool, KIT_POOL_MS);
+	if (kit->options->way && !kit->dry)
+		kit->dry = !pool_wait_full(kit->pool, KIT_POOL_MS);
 	if (hookbox_exec(kit->box, kit->sandbox, &call, &result, &error)) {
 		kit_fail(kit, "the call was refused: %s", error.message);
 		return NULL;

@@ -21,6 +21,7 @@ struct kit {
 	const struct conformance_options *options;
 	uint64_t flags;			/* the backend's */
 	struct pool *pool;		/* the sandbox's, or NULL */
+	bool dry;			/* it did not fill, and is waited for no more */
 	int64_t patience_ms;		/* long enough for a command to have started here */
 	unsigned int fingerprint;	/* of the sleeps that the running check starts */
 	bool blind;			/* what runs in the sandbox cannot be seen from here */

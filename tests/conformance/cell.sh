@@ -154,6 +154,12 @@ docker_exec-*) box_docker_exec "${box#*-}" ;;
 kubectl_exec-*) box_kubectl_exec "${box#*-}" ;;
 *) "box_$(echo "$box" | tr - _)" ;;
 esac
+case $box in
+docker_*|kubectl_*|smolbsd_*)
+	boxed=$top_builddir/core/agent/boxed
+	[ ! -d "$boxed" ] || export HOOKBOX_AGENT_DIR="$boxed"
+	;;
+esac
 # What makes calls go that way.
 case $way in
 one-off) way_keys='agent = off
