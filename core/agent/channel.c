@@ -277,8 +277,9 @@ void channel_greet(struct agent *agent)
 	if (agent->hidden)
 		hello.features |= FRAME_CAN_HIDE;
 	if (!uname(&system)) {
-		strncpy(hello.system, system.sysname, sizeof(hello.system) - 1);
-		strncpy(hello.machine, system.machine, sizeof(hello.machine) - 1);
+		/* Cut, if they are that long. */
+		snprintf(hello.system, sizeof(hello.system), "%.63s", system.sysname);
+		snprintf(hello.machine, sizeof(hello.machine), "%.63s", system.machine);
 	}
 	if (room)
 		channel_sent(agent, frame_put_agent_hello(room, FRAME_SMALL_MAX, &hello));

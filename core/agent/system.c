@@ -136,13 +136,12 @@ static bool list_children(int fd, void (*visit)(void *data, pid_t pid), void *da
 
 static pid_t parent_of(const char *pid)
 {
-	char path[64] = "/proc/", text[512];
+	char path[64], text[512];
 	const char *fields;
 	ssize_t n;
 	int fd;
 
-	strncat(path, pid, 16);
-	strcat(path, "/stat");
+	snprintf(path, sizeof(path), "/proc/%.16s/stat", pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return 0;
