@@ -117,7 +117,7 @@ static bool wait_for_opener(struct sandbox *sandbox, const struct call *call)
 		{.fd = sandbox->opened_fd, .events = POLLIN},
 	};
 
-	while (sandbox->opening) {
+	while (sandbox->opener == getpid()) {
 		if (fds[0].revents || clock_us() >= call->deadline_us)
 			return false;
 		pthread_mutex_unlock(&sandbox->lock);
@@ -136,15 +136,17 @@ static bool begin_opening(struct sandbox *sandbox)
 		sandbox->opened_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	else if (read(sandbox->opened_fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
 		return false;
-	sandbox->opening = sandbox->opened_fd >= 0;
-	return sandbox->opening;
+	if (sandbox->opened_fd < 0)
+		return false;
+	sandbox->opener = getpid();
+	return true;
 }
 
 static void end_opening(struct sandbox *sandbox)
 {
 	const uint64_t one = 1;
 
-	sandbox->opening = false;
+	sandbox->opener = 0;
 	/* Nobody writes to it but who has read it before: it is not full. */
 	if (write(sandbox->opened_fd, &one, sizeof(one)) < 0)
 		return;
@@ -187,7 +189,10 @@ static int take_channel(const struct call *call, struct channel **channel)
 	int problem = 0;
 
 	pthread_mutex_lock(&sandbox->lock);
-	if (!wait_for_opener(sandbox, call))
+	/* What was forked goes its own way, as it does with the pool's boxes. */
+	if (sandbox->channel && !channel_is_ours(sandbox->channel))
+		problem = CHANNEL_NO_WAY;
+	else if (!wait_for_opener(sandbox, call))
 		problem = clock_us() >= call->deadline_us ? CHANNEL_TIMED_OUT : CHANNEL_CANCELLED;
 	else if (!(*channel = find_channel(sandbox, call->box_id))) {
 		problem = known_problem(sandbox, call->box_id);

@@ -240,14 +240,18 @@ static int greet(struct channel *channel, const struct channel_start *start,
 		.silence_ms = (uint32_t)start->silence_ms,
 	};
 	void *to = channel_reserve(channel, &channel->control, FRAME_SMALL_MAX);
+	char end[512];
 
 	if (!to)
 		return fail(CHANNEL_NO_WAY, error, "out of memory");
 	channel_commit(&channel->control, frame_put_host_hello(to, FRAME_SMALL_MAX, &hello));
 	channel->heard_us = clock_us();
 	channel_flush(channel);
-	if (channel->unheard)
-		return fail(CHANNEL_NO_WAY, error, "the agent ended as soon as it had greeted");
+	if (channel->unheard) {
+		channel_describe_end(channel, end, sizeof(end));
+		error_set(error, -EIO, "the agent ended as soon as it had greeted: %s", end);
+		return CHANNEL_NO_WAY;
+	}
 	return channel->broken ? fail(CHANNEL_NO_WAY, error, channel->reason) : 0;
 }
 
@@ -273,6 +277,7 @@ static struct channel *channel_new(const struct channel_start *start)
 	if (!channel)
 		return NULL;
 	pthread_mutex_init(&channel->lock, NULL);
+	channel->owner = getpid();
 	channel->holders = 1;
 	channel->once = start->once;
 	channel->silence_ms = start->silence_ms;
@@ -336,10 +341,21 @@ struct channel *channel_hold(struct channel *channel)
 	return channel;
 }
 
+bool channel_is_ours(const struct channel *channel)
+{
+	return channel->owner == getpid();
+}
+
 void channel_release(struct channel *channel)
 {
 	unsigned int holders;
 
+	/* The process that was forked leaves all but its descriptors to the other. */
+	if (!channel_is_ours(channel)) {
+		process_close(&channel->process);
+		cleanup_close(&channel->socket);
+		return;
+	}
 	pthread_mutex_lock(&channel->lock);
 	holders = --channel->holders;
 	pthread_mutex_unlock(&channel->lock);
@@ -356,7 +372,8 @@ void channel_close(struct channel *channel, int patience_ms, struct process_fate
 	/* The end of its streams tells the agent to end. */
 	cleanup_close(&channel->socket);
 	if (channel->process.pidfd >= 0)
-		process_end(&channel->process, channel->broken ? BROKEN_MS : patience_ms, end);
+		process_end(&channel->process,
+			    channel->broken && !channel->over ? BROKEN_MS : patience_ms, end);
 	pipe_guard_release(&guard);
 	channel_free(channel);
 }

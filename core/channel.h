@@ -43,6 +43,8 @@ int channel_open(const struct channel_start *start, struct channel **channel,
 		 struct hookbox_error *error);
 /* [any] One more who will call channel_release(). */
 struct channel *channel_hold(struct channel *channel);
+/* [any] Was it opened by this process, and not by the one that forked it? */
+bool channel_is_ours(const struct channel *channel);
 /*
  * [any, blocking] The last one closes it: all that the agent started ends, and the CLI is reaped.
  */

@@ -410,8 +410,10 @@ static int take_id(struct channel *channel, struct channel_call *call)
 static void leave_id(struct channel *channel, struct channel_call *call)
 {
 	channel->calls[CHANNEL_SLOT(call->id)] = NULL;
-	if (!--channel->n_running)
+	if (!--channel->n_running) {
 		channel_trim(channel);
+		channel_wake_minder(channel);
+	}
 	channel_hand_on(channel);
 }
 

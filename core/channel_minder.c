@@ -45,6 +45,7 @@ static void *mind(void *data)
 	struct channel *channel = data;
 	struct pollfd fds[2] = {{.fd = channel->minder_fd, .events = POLLIN}, {.events = POLLIN}};
 	struct pipe_guard guard;
+	uint64_t woken;
 
 	pipe_guard_set(&guard);
 	pthread_mutex_lock(&channel->lock);
@@ -53,10 +54,13 @@ static void *mind(void *data)
 
 		fds[1].fd = channel->n_running ? -1 : channel->process.pidfd;
 		fds[1].revents = 0;
+		channel->minder_blind = fds[1].fd < 0;
 		pthread_mutex_unlock(&channel->lock);
 		if (poll(fds, 2, timeout_ms) < 0)
 			fds[1].revents = 0;
 		pthread_mutex_lock(&channel->lock);
+		if (read(channel->minder_fd, &woken, sizeof(woken)) < 0)
+			woken = 0;
 		if (fds[1].revents && !channel->n_running && !channel->led)
 			see_end(channel);
 	}
@@ -70,15 +74,23 @@ void channel_mind(struct channel *channel)
 	channel->minder_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (channel->minder_fd >= 0 &&
 	    !thread_start(&channel->minder, mind, channel, "hookbox-channel"))
-		channel->minded = getpid();
+		channel->minded = true;
+}
+
+void channel_wake_minder(struct channel *channel)
+{
+	const uint64_t one = 1;
+
+	if (channel->minded && (channel->minder_blind || channel->broken) &&
+	    write(channel->minder_fd, &one, sizeof(one)) < 0)
+		return;		/* it is full: the thread is awake */
 }
 
 void channel_mind_no_more(struct channel *channel)
 {
 	const uint64_t one = 1;
 
-	/* In a process that was forked the thread is the other's. */
-	if (channel->minded != getpid())
+	if (!channel->minded)
 		return;
 	pthread_mutex_lock(&channel->lock);
 	channel->closing = true;

@@ -39,6 +39,7 @@ struct channel_call {
 
 struct channel {
 	pthread_mutex_t lock;
+	pid_t owner;			/* whose it is: a process that is forked has none */
 	unsigned int holders;
 	struct process process;		/* the planned one; its `in` and out[0] carry the frames
 					 * ... */
@@ -72,8 +73,9 @@ struct channel {
 	char reason[1024];		/* why */
 
 	pthread_t minder;
-	pid_t minded;			/* the process whose thread that is; 0: there is none */
-	int minder_fd;			/* wakes it; -1: it needs none */
+	bool minded;			/* there is that thread */
+	bool minder_blind;		/* it does not see the process end until it is woken */
+	int minder_fd;			/* wakes it; -1: there is none */
 	bool closing;			/* it is to end */
 };
 
@@ -130,6 +132,8 @@ int64_t channel_stand_in(struct channel *channel, struct pollfd *own);
 
 /* ---- While nobody waits (channel_minder.c) ---- */
 
+/* Lets it look at the process again, once no call runs. Under the lock. */
+void channel_wake_minder(struct channel *channel);
 /* [any, blocking] Starts the thread that minds the channel; without it, it goes unminded. */
 void channel_mind(struct channel *channel);
 void channel_mind_no_more(struct channel *channel);

@@ -22,14 +22,18 @@ static bool address_in(int dir, const char *name, struct sockaddr_un *address)
 
 bool listener_open(struct listener *listener, const char *dir, const char *id)
 {
-	_cleanup_close_ int dir_fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_close_ int dir_fd = open(dir, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	_cleanup_free_ char *path = NULL;
 	struct sockaddr_un address;
+	struct stat st;
 	char name[128];
 
 	*listener = (struct listener){.fd = -1};
 	snprintf(name, sizeof(name), "%s" LISTENER_SUFFIX, id);
-	if (dir_fd < 0 || !address_in(dir_fd, name, &address) ||
+	/* Whoever removed it may have let somebody else make it anew. */
+	if (dir_fd < 0 || fstat(dir_fd, &st) || st.st_uid != geteuid() || st.st_mode & 077)
+		return false;
+	if (!address_in(dir_fd, name, &address) ||
 	    asprintf(&path, "%s/%s", dir, name) < 0)
 		return false;
 	listener->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

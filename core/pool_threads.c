@@ -357,8 +357,8 @@ static void look_at_keeper(struct pool *pool)
 	usable = channel_is_usable(keeper->channel);
 	if (!usable)
 		log_write(sandbox->context.log, SANDBOX_LOG_WARNING,
-			  "[sandbox %s] the network keeper of the pool ended, and with it what "
-			  "network the boxes there had; they are replaced", sandbox->name);
+			  "[sandbox %s] the box that keeps the pool's network ended; the boxes "
+			  "that wait are replaced", sandbox->name);
 	pthread_mutex_lock(&pool->lock);
 	if (usable)
 		return;

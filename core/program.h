@@ -5,6 +5,9 @@
 
 #include <stddef.h>
 
+/* The variable by which a process is known to be a call's, wherever it runs. */
+#define PROGRAM_MARK "HOOKBOX_CALL"
+
 /* What PATH is for a process that has none. */
 #define PROGRAM_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 

@@ -14,6 +14,7 @@
 
 #include "buf.h"
 #include "error.h"
+#include "program.h"
 
 /* One output stream (index 0 is stdout, 1 is stderr). */
 struct spawn_stream {
@@ -125,7 +126,7 @@ void pipe_guard_release(struct pipe_guard *guard);
  * What a call leaves behind on the host: processes whose environment holds "HOOKBOX_CALL=" and the
  * mark. (leftover.c)
  */
-#define SPAWN_MARK "HOOKBOX_CALL"
+#define SPAWN_MARK PROGRAM_MARK
 
 /*
  * [any] Kills every process (but this one) whose environment has SPAWN_MARK=mark (or, with

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * hookbox-agent: runs in a box and serves many calls over its stdin and stdout. The process is one
- * loop that never waits for anything but events; each running call has a keeper, a process that
+ * hookbox-agent: runs in a box and serves many calls over its stdin and stdout, or a socket. It is
+ * one loop that never waits for anything but events; each running call has a keeper, a process that
  * starts the call's command, owns whatever that leaves behind, and tells when all of it is gone.
  */
 #ifndef AGENT_H

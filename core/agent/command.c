@@ -157,7 +157,7 @@ become(const struct command *command, volatile int *failure)
 failed:
 	*failure = errno;
 	if (command->tell_fd >= 0 && write(command->tell_fd, (int[]){errno}, sizeof(int)) < 0)
-		_exit(126);
+		_exit(126);	/* so that nobody takes the answer for given */
 	_exit(127);
 }
 

@@ -9,10 +9,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../program.h"
 #include "keeper.h"
 #include "system.h"
 
-#define MARK "HOOKBOX_CALL="
+#define MARK PROGRAM_MARK "="
 
 const char *marked_entry(const struct keeper_task *task)
 {

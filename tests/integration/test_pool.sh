@@ -265,8 +265,7 @@ kill -s KILL "$(cli_of "$keeper")"
 replaced "$keeper" "without its CLI"
 ask "call echo well"
 is "$answer" "exited 0 proven: well" "the next call works"
-said="hookbox: [sandbox $id] the network keeper of the pool ended, and with it what network the boxes there had; \
-they are replaced"
+said="hookbox: [sandbox $id] the box that keeps the pool's network ended; the boxes that wait are replaced"
 end_host "a pool with one network" "$said
 $said"
 no_containers "the pool and its keeper"

@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/wait.h>
 
 #include "agent_file.h"
 #include "cancel.h"
@@ -150,12 +151,46 @@ static void test_who_opens_can_be_stopped(void **state)
 	close_sandbox(&f);
 }
 
+/* In a process that was forked the channel is the parent's. */
+static void test_a_forked_process_leaves_it_alone(void **state)
+{
+	struct caller caller = {0};
+	uint64_t counts[CALL_N_WAYS];
+	struct fixture f;
+	pid_t child;
+	int status;
+
+	open_slow(&f);
+	go();
+	begin(&caller, f.sandbox);
+	expect_end(&caller, HOOKBOX_EXITED);
+	child = fork();
+	assert_true(child >= 0);
+	if (!child) {
+		be_caller(&caller);
+		sandbox_count_ways(f.sandbox, counts);
+		status = !caller.result || caller.result->end != HOOKBOX_EXITED ||
+			 counts[CALL_ONE_OFF] != 1;
+		sandbox_close(f.sandbox);
+		_exit(status);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	begin(&caller, f.sandbox);
+	expect_end(&caller, HOOKBOX_EXITED);
+	sandbox_count_ways(f.sandbox, counts);
+	assert_int_equal(counts[CALL_BY_AGENT], 2);
+	assert_int_equal(atomic_load(&openings), 1);
+	close_sandbox(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_calls_wait_for_who_opens),
 		cmocka_unit_test(test_who_waits_for_it_can_be_stopped),
 		cmocka_unit_test(test_who_opens_can_be_stopped),
+		cmocka_unit_test(test_a_forked_process_leaves_it_alone),
 	};
 
 	return cmocka_run_group_tests(tests, files_setup, files_teardown);

@@ -84,6 +84,24 @@ static void test_an_agent_that_was_killed_is_reaped(void **state)
 	channel_release(channel);
 }
 
+static void test_an_agent_that_a_call_killed_is_reaped(void **state)
+{
+	struct channel *channel = open_agent();
+	struct answer answer;
+	struct channel_request request;
+	char pid[16];
+
+	snprintf(pid, sizeof(pid), "%u", channel_agent(channel)->pid);
+	request = request_for(ARGV("sh", "-c", "kill -KILL $0; exec sleep 60", pid), &answer);
+	run(channel, &request, &answer);
+	assert_true(answer.result.lost);
+	answer_free(&answer);
+	for (int i = 0; i < 1000 && has_children(); i++)
+		usleep(10000);
+	assert_false(has_children());
+	channel_release(channel);
+}
+
 /* ---- Memory ---- */
 
 struct large {
@@ -214,6 +232,7 @@ int main(void)
 		cmocka_unit_test(test_a_sink_that_blocks),
 		cmocka_unit_test(test_an_agent_that_ended_is_reaped),
 		cmocka_unit_test(test_an_agent_that_was_killed_is_reaped),
+		cmocka_unit_test(test_an_agent_that_a_call_killed_is_reaped),
 		cmocka_unit_test(test_queues_do_not_keep_their_greatest_size),
 		cmocka_unit_test(test_an_agent_that_is_stopped),
 		cmocka_unit_test(test_a_call_that_is_never_told_to_have_ended),

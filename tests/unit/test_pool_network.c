@@ -185,7 +185,7 @@ static void test_a_keeper_that_dies_is_replaced_with_all_its_boxes(void **state)
 	kill(first_agent(), SIGKILL);
 	WAIT_FOR(stats_of(&f).keepers == 2);
 	assert_true(pool_wait_full(f.pool, FULL_MS));
-	assert_logged(&f, "[sandbox box] the network keeper of the pool ended");
+	assert_logged(&f, "[sandbox box] the box that keeps the pool's network ended");
 	assert_int_equal(stats_of(&f).deaths, 0);
 	assert_true(stats_of(&f).refills >= 4);
 	call_and_fill(&f);
