@@ -43,6 +43,10 @@ extern struct bench_options {
 	const char *kubectl;	/* path of the CLI; NULL: no cluster */
 	const char *kubeconfig;
 	const char *pod;	/* has /hook */
+	const char *ssh_port;	/* of an ssh server here; NULL: none */
+	const char *ssh_user;
+	const char *ssh_key;
+	const char *ssh_host_key;
 	const char *vm_port;	/* NULL: no VM */
 	const char *vm_key;
 	const char *vm_host_key;	/* has /tmp/hook and /tmp/floor */
@@ -88,7 +92,8 @@ double figure_find(const struct figure *figures, size_t n, const char *name);
 
 /* ---- Backends (bench_backends.c) ---- */
 
-enum backend { DIRECT, BWRAP_RUN, DOCKER_EXEC, DOCKER_RUN, KUBECTL_EXEC, SMOLBSD_SSH };
+/* SSH_HERE is smolbsd_ssh to this machine: what ssh costs where no processor is emulated. */
+enum backend { DIRECT, BWRAP_RUN, DOCKER_EXEC, DOCKER_RUN, KUBECTL_EXEC, SMOLBSD_SSH, SSH_HERE };
 
 const char *backend_mode(enum backend backend);
 /* NULL, or why it cannot be measured here. */

@@ -34,6 +34,13 @@ static void configure_ssh(FILE *config)
 		options.vm_port, options.vm_key, options.vm_host_key);
 }
 
+static void configure_ssh_here(FILE *config)
+{
+	fprintf(config,
+		"host = 127.0.0.1\nport = %s\nuser = %s\nidentity_file = %s\nhost_key = %s\n",
+		options.ssh_port, options.ssh_user, options.ssh_key, options.ssh_host_key);
+}
+
 /* ---- By hand: words before the command ---- */
 
 #define WORDS_MAX 40
@@ -85,16 +92,25 @@ static void words_of_kubectl(const char **words)
 }
 
 /* An unknown host key is accepted: the time is that of a known one. */
-static void words_of_ssh(const char **words)
+static void words_of_login(const char **words, const char *user, const char *port, const char *key)
 {
 	const char *const all[] = {
 		"/usr/bin/ssh", "-F", "none", "-T", "-oBatchMode=yes", "-oLogLevel=ERROR",
 		"-oStrictHostKeyChecking=accept-new", "-oUserKnownHostsFile=/dev/null",
-		"-oIdentitiesOnly=yes", "-i", options.vm_key, "-p", options.vm_port,
-		"ssh@127.0.0.1",
+		"-oIdentitiesOnly=yes", "-i", key, "-p", port, "-l", user, "127.0.0.1",
 	};
 
 	memcpy(words, all, sizeof(all));
+}
+
+static void words_of_ssh(const char **words)
+{
+	words_of_login(words, "ssh", options.vm_port, options.vm_key);
+}
+
+static void words_of_ssh_here(const char **words)
+{
+	words_of_login(words, options.ssh_user, options.ssh_port, options.ssh_key);
 }
 
 /* ---- All of them ---- */
@@ -119,6 +135,8 @@ static const struct {
 			  "there is no kubectl, or no pod", configure_kubectl, words_of_kubectl},
 	[SMOLBSD_SSH] = {"smolbsd_ssh", "/tmp/hook", "/tmp/floor", &options.vm_port,
 			 "there is no VM", configure_ssh, words_of_ssh},
+	[SSH_HERE] = {"smolbsd_ssh", NULL, NULL, &options.ssh_port,
+		      "no sshd can be started here", configure_ssh_here, words_of_ssh_here},
 };
 
 const char *backend_mode(enum backend backend)

@@ -62,7 +62,10 @@ static const struct way {
 	{"smolbsd_ssh.one_off", "smolbsd_ssh", SMOLBSD_SSH, ALONE, NO_POOL, 50, TO_HAND},
 	/* The connection comes to be beside the first calls. */
 	{"smolbsd_ssh.multiplexed", "smolbsd_ssh, multiplexed", SMOLBSD_SSH, "agent = off\n",
-	 NO_POOL, 20, TO_HAND, 0.1, 0, 5},
+	 NO_POOL, 20, TO_HAND, 0, 0, 5},
+	{"ssh_here.one_off", "ssh to this machine", SSH_HERE, ALONE, NO_POOL, 20, TO_HAND},
+	{"ssh_here.multiplexed", "ssh to this machine, multiplexed", SSH_HERE, "agent = off\n",
+	 NO_POOL, 10, TO_HAND, 0.1, 0, 5},
 	{"smolbsd_ssh.channel", "smolbsd_ssh, channel", SMOLBSD_SSH, NULL, NO_POOL, 2, TO_TRIPS, 1},
 };
 

@@ -2,14 +2,14 @@
 # SPDX-License-Identifier: MIT
 # make bench: prepares what the benchmark measures, and runs it. Arguments are the benchmark's: --runs
 # N, --only SUBJECT,... (latency, pool, load, stream, memory, crowd), --json FILE. Of BENCH_PARTS,
-# "bwrap engine pod vm" unless it is set, what is there is measured; the rest is left out.
+# "bwrap engine pod sshd vm" unless it is set, what is there is measured; the rest is left out.
 
 : "${top_srcdir:?}" "${top_builddir:?}"
 . "$top_srcdir/tests/parts/packages.sh"
 . "$top_srcdir/tests/parts/tap.sh"
 . "$top_srcdir/tests/parts/kubectl.sh"
 . "$top_srcdir/tests/parts/vm.sh"
-parts=${BENCH_PARTS-bwrap engine pod vm}
+parts=${BENCH_PARTS-bwrap engine pod sshd vm}
 image=hookbox-bench:$$
 container=
 bench_pid=
@@ -19,6 +19,7 @@ clean_up()
 	[ -z "$bench_pid" ] || kill "$bench_pid" 2>/dev/null
 	pod_stop >/dev/null 2>&1
 	vm_stop
+	[ ! -f "$scratch/sshd.pid" ] || kill "$(cat "$scratch/sshd.pid")"
 	rm -rf "$scratch"
 	[ -z "$container" ] || docker rm -f "$container" >/dev/null 2>&1
 	docker image rm "$image" >/dev/null 2>&1
@@ -52,6 +53,30 @@ prepare_pod()
 {
 	kubectl=$(command -v kubectl) && command -v openssl && [ -n "$container" ] &&
 		pod_start "$scratch" && docker cp "$hook" "${pod_containers# }:/hook"
+}
+
+# A server of our own for whoever runs this, whose shell reads no files at its start: their time is
+# nobody's here. sshd wants its own path to be absolute.
+prepare_sshd()
+{
+	sshd=$(command -v sshd || command -v /usr/sbin/sshd) || return 1
+	[ "$(id -u)" != 0 ] || mkdir -p /run/sshd
+	ssh_port=$(vm_free_port)
+	for key in host_key login_key; do
+		ssh-keygen -q -t ed25519 -N '' -f "$scratch/$key" || return 1
+	done
+	cat >"$scratch/sshd_config" <<-END
+		ListenAddress 127.0.0.1
+		Port $ssh_port
+		HostKey $scratch/host_key
+		AuthorizedKeysFile $scratch/login_key.pub
+		PidFile $scratch/sshd.pid
+		PermitRootLogin prohibit-password
+		StrictModes no
+		UsePAM no
+		SetEnv HOME=$scratch
+	END
+	"$sshd" -f "$scratch/sshd_config" && ssh_host_key=$(cut -d ' ' -f 1,2 "$scratch/host_key.pub")
 }
 
 prepare_vm()
@@ -95,6 +120,10 @@ else
 fi
 if wants pod && prepare_pod >/dev/null 2>&1; then
 	set -- --kubectl "$kubectl" --kubeconfig "$kubeconfig" --pod "$pod" "$@"
+fi
+if wants sshd && prepare_sshd >/dev/null 2>&1; then
+	set -- --ssh-port "$ssh_port" --ssh-user "$(id -un)" --ssh-key "$scratch/login_key" \
+		--ssh-host-key "$ssh_host_key" "$@"
 fi
 if wants vm && prepare_vm >/dev/null 2>&1; then
 	set -- --vm-port "$vm_port" --vm-key "$vm_key" --vm-host-key "$vm_host_key" "$@"
