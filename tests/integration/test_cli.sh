@@ -245,7 +245,7 @@ like "$status/$out" "0/direct *" "plugins check direct"
 run plugins check direct --tap
 is "$status" 2 "plugins check --tap needs --sandbox"
 run plugins check direct --sandbox direct --way sideways
-like "$status/$err" '2/*--way is one-off, agent, *not "sideways"*' "plugins check knows no such way"
+like "$status/$err" '2/*--way is one-off, shared, *not "sideways"*' "plugins check knows no such way"
 run plugins check direct --sandbox here --json
 is "$status" 2 "plugins check --sandbox has no --json"
 run plugins check direct --sandbox nowhere
