@@ -84,18 +84,43 @@ static void test_an_agent_that_was_killed_is_reaped(void **state)
 	channel_release(channel);
 }
 
-static void test_an_agent_that_a_call_killed_is_reaped(void **state)
+static void *lose_a_call(void *data)
 {
-	struct channel *channel = open_agent();
 	struct answer answer;
-	struct channel_request request;
-	char pid[16];
+	struct channel_request request = request_for(ARGV("sleep", "60"), &answer);
 
-	snprintf(pid, sizeof(pid), "%u", channel_agent(channel)->pid);
-	request = request_for(ARGV("sh", "-c", "kill -KILL $0; exec sleep 60", pid), &answer);
-	run(channel, &request, &answer);
+	run(data, &request, &answer);
 	assert_true(answer.result.lost);
 	answer_free(&answer);
+	return NULL;
+}
+
+static bool is_blind(struct channel *channel)
+{
+	bool blind;
+
+	pthread_mutex_lock(&channel->lock);
+	blind = channel->n_running && channel->minder_blind;
+	pthread_mutex_unlock(&channel->lock);
+	return blind;
+}
+
+/* The thread that minds the channel has looked away, as it does while calls run. */
+static void test_an_agent_that_died_under_a_call_is_reaped(void **state)
+{
+	struct channel *channel = open_agent();
+	const uint64_t one = 1;
+	pthread_t thread;
+
+	assert_int_equal(pthread_create(&thread, NULL, lose_a_call, channel), 0);
+	for (int i = 0; i < 3000 && !is_blind(channel); i++) {
+		assert_int_equal(write(channel->minder_fd, &one, sizeof(one)), sizeof(one));
+		usleep(10000);
+	}
+	assert_true(is_blind(channel));
+	kill((pid_t)channel_agent(channel)->pid, SIGKILL);
+	pthread_join(thread, NULL);
+	/* By itself it looks again after 20 seconds. */
 	for (int i = 0; i < 1000 && has_children(); i++)
 		usleep(10000);
 	assert_false(has_children());
@@ -232,7 +257,7 @@ int main(void)
 		cmocka_unit_test(test_a_sink_that_blocks),
 		cmocka_unit_test(test_an_agent_that_ended_is_reaped),
 		cmocka_unit_test(test_an_agent_that_was_killed_is_reaped),
-		cmocka_unit_test(test_an_agent_that_a_call_killed_is_reaped),
+		cmocka_unit_test(test_an_agent_that_died_under_a_call_is_reaped),
 		cmocka_unit_test(test_queues_do_not_keep_their_greatest_size),
 		cmocka_unit_test(test_an_agent_that_is_stopped),
 		cmocka_unit_test(test_a_call_that_is_never_told_to_have_ended),

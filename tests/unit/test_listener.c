@@ -121,6 +121,27 @@ static void test_there_can_be_none(void **state)
 	listener_close(&room->listener);
 }
 
+static void test_the_directory_must_be_private(void **state)
+{
+	struct room *room = *state;
+	struct listener other;
+	char link[64];
+
+	assert_int_equal(chmod(room->dir, 0750), 0);
+	assert_false(listener_open(&other, room->dir, "box-00000002"));
+	assert_int_equal(chmod(room->dir, 0701), 0);
+	assert_false(listener_open(&other, room->dir, "box-00000002"));
+	assert_int_equal(chmod(room->dir, 0700), 0);
+	snprintf(link, sizeof(link), "%.*s-link",
+		 (int)(strrchr(room->dir, '/') - room->dir), room->dir);
+	assert_int_equal(symlink(room->dir, link), 0);
+	assert_false(listener_open(&other, link, "box-00000002"));
+	assert_int_equal(unlink(link), 0);
+	assert_true(listener_open(&other, room->dir, "box-00000002"));
+	listener_close(&other);
+	listener_close(&room->listener);
+}
+
 /* ---- Channels ---- */
 
 /* Whoever is no agent and comes first: what it does, and then it stays until it sees the end. */
@@ -184,6 +205,7 @@ int main(void)
 		TEST(test_one_gets_in),
 		TEST(test_nobody_came),
 		TEST(test_there_can_be_none),
+		TEST(test_the_directory_must_be_private),
 		TEST(test_strangers_are_no_agents),
 	};
 

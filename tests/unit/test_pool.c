@@ -141,6 +141,23 @@ static void test_many_threads_take_at_once(void **state)
 	close_pool(&f);
 }
 
+/* What carried the agent of a box that has served ends in its own time. */
+static void test_a_served_box_has_its_time_to_end(void **state)
+{
+	char ended[80];
+	struct fixture f;
+
+	snprintf(ended, sizeof(ended), "%s.ended", boxes.pids);
+	open_pool(&f, &mounted_plugin, 1);
+	boxes.instead = "echo $$ >>\"$0\"; \"$@\"; sleep 0.4; : >\"$0.ended\"";
+	call_and_fill(&f);
+	call_and_fill(&f);
+	assert_int_equal(stats_of(&f).hits, 1);
+	WAIT_FOR(!access(ended, F_OK));
+	close_pool(&f);
+	unlink(ended);
+}
+
 /* ---- Boxes that go ---- */
 
 /* Kills the agents of every box there was. */
@@ -254,6 +271,7 @@ int main(void)
 		cmocka_unit_test(test_a_timeout_leaves_nothing),
 		cmocka_unit_test(test_an_agent_that_is_done_before_its_output_is_read),
 		cmocka_unit_test(test_many_threads_take_at_once),
+		cmocka_unit_test(test_a_served_box_has_its_time_to_end),
 		cmocka_unit_test(test_a_box_that_dies_waiting_is_replaced),
 		cmocka_unit_test(test_a_box_grows_old),
 		cmocka_unit_test(test_a_call_that_kills_its_agent_is_lost),
