@@ -46,6 +46,7 @@ struct sandbox {
 	char *box_id;			/* of the box that plans enter; NULL: not found yet */
 	struct channel *channel;	/* to the agent in a box that stays; NULL: none is open */
 	char *channel_box;		/* that box's id */
+	pid_t opened_by;		/* the process whose opened_fd that is */
 	pid_t opener;			/* a thread of this process is opening one; 0: none is */
 	int opened_fd;			/* can be read when none is; -1: there was none yet */
 	int channel_problem;		/* of the last try, enum channel_problem; 0: it is open */

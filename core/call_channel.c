@@ -132,6 +132,10 @@ static bool begin_opening(struct sandbox *sandbox)
 {
 	uint64_t count;
 
+	/* What a forked process inherited wakes the other's threads. */
+	if (sandbox->opened_by != getpid())
+		cleanup_close(&sandbox->opened_fd);
+	sandbox->opened_by = getpid();
 	if (sandbox->opened_fd < 0)
 		sandbox->opened_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	else if (read(sandbox->opened_fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
