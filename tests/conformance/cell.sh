@@ -155,8 +155,7 @@ kubectl_exec-*) box_kubectl_exec "${box#*-}" ;;
 *) "box_$(echo "$box" | tr - _)" ;;
 esac
 case $box in
-bwrap_run-nobody|docker_*|kubectl_*|smolbsd_*)
-	# Without libraries, or with less memory than a sanitizer wants.
+docker_*|kubectl_*|smolbsd_*)
 	boxed=$top_builddir/core/agent/boxed
 	[ ! -d "$boxed" ] || export HOOKBOX_AGENT_DIR="$boxed"
 	;;

@@ -16,8 +16,10 @@ need_bwrap()
 # not root already stays who it is.
 become_nobody()
 {
-	cp "${top_builddir:?}/core/hookbox" "$top_builddir/core/agent/hookbox-agent" \
-		"$top_builddir/plugins/.libs/bwrap_run.so" "$1/" &&
+	# A box with a limit of memory has no room for an agent with a sanitizer.
+	nobody_agent=${top_builddir:?}/core/agent/boxed/hookbox-agent
+	[ -f "$nobody_agent" ] || nobody_agent=$top_builddir/core/agent/hookbox-agent
+	cp "$top_builddir/core/hookbox" "$nobody_agent" "$top_builddir/plugins/.libs/bwrap_run.so" "$1/" &&
 		chmod 755 "$1" "$1/hookbox" "$1/hookbox-agent" "$1/bwrap_run.so" &&
 		mkdir -m 700 "$1/home" "$1/run" || exit 1
 	as_nobody="env HOME=$1/home TMPDIR=$1/home XDG_RUNTIME_DIR=$1/run HOOKBOX_AGENT_DIR=$1"
