@@ -303,7 +303,7 @@ static bool end_host_side(struct call *call)
 	if (!call->spawn.pid)
 		return true;
 	if ((call->sandbox->plugin->flags & SANDBOX_HOST_PROCESS) &&
-	    leftover_kill(call->id, false, call->spawn.since_pid, &error)) {
+	    leftover_kill(call->id, false, call->spawn.since, &error)) {
 		result_set_cleanup_reason(call->result, "%s", error.message);
 		return false;
 	}
@@ -440,7 +440,7 @@ bool ending_owner(struct sandbox *sandbox, const char *owner, bool *unlisted)
 	if (asprintf(&mark, "%s-", owner) < 0)
 		return false;
 	clean = !(sandbox->plugin->flags & SANDBOX_HOST_PROCESS) ||
-		!leftover_kill(mark, true, 0, &error);
+		!leftover_kill(mark, true, (struct spawn_since){0}, &error);
 	if (sandbox->box.list)
 		clean &= end_owner_boxes(sandbox, owner, unlisted);
 	if (may_be_swept(sandbox) && !sandbox->box.find && !sandbox->box.start)

@@ -21,15 +21,18 @@
 #define PASSES 400
 /* For how many passes a process may be in doubt: by then even a slow execve() is over. */
 #define DOUBT_PASSES 100
+#define PF_EXITING 0x00000004
 #define PF_KTHREAD 0x00200000
 
 struct search {
 	const char *mark;	/* "HOOKBOX_CALL=..." */
 	size_t mark_size;	/* its length, with the NUL behind it unless it is a prefix */
+	struct spawn_since since;
 	bool near;		/* only what was started since is looked at */
 	bool killed;		/* something was, in this pass or before */
 	pid_t found;		/* one that bears the mark, and was killed */
 	pid_t in_doubt;		/* one whose environment cannot be read, or not yet */
+	pid_t dying;		/* one whose environment is gone, and which runs nothing any more */
 	pid_t stubborn;		/* one that we may not kill */
 	int blind;		/* errno: there was no descriptor to look at one with */
 };
@@ -47,15 +50,12 @@ static bool is_shortage(int code)
 	return code == EMFILE || code == ENFILE || code == ENOMEM;
 }
 
-/* Reads the beginning of /proc/PID/NAME as a string. */
-static bool read_proc(pid_t pid, const char *name, char *text, size_t size)
+/* Reads the beginning of a file in /proc as a string. */
+static bool read_file(const char *path, char *text, size_t size)
 {
-	_cleanup_close_ int fd = -1;
-	char path[64];
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
 	ssize_t n;
 
-	snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return false;
 	n = read(fd, text, size - 1);
@@ -90,12 +90,12 @@ static const char *stat_field(const char *at, int number)
 	return at;
 }
 
-static bool read_stat(pid_t pid, struct process_stat *stat)
+static bool read_stat_file(const char *path, struct process_stat *stat)
 {
 	char text[2048];
 	const char *fields;
 
-	if (!read_proc(pid, "stat", text, sizeof(text)))
+	if (!read_file(path, text, sizeof(text)))
 		return false;
 	fields = strrchr(text, ')');	/* the name in front of it may hold anything */
 	if (!fields)
@@ -111,10 +111,44 @@ static bool read_stat(pid_t pid, struct process_stat *stat)
 	return true;
 }
 
+static bool read_stat(pid_t pid, struct process_stat *stat)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	return read_stat_file(path, stat);
+}
+
 /* A process whose first thread has ended looks like a zombie while others run on. */
 static bool is_dead(const struct process_stat *stat)
 {
 	return (stat->state == 'Z' && stat->threads <= 1) || stat->state == 'X';
+}
+
+/* Is it past its last instruction? Its memory may take the kernel a while to give back. */
+static bool is_dying(pid_t pid)
+{
+	struct process_stat stat;
+	struct dirent *entry;
+	bool exiting = true;
+	char path[320];
+	DIR *tasks;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+	tasks = opendir(path);
+	if (!tasks)
+		return false;
+	while (exiting && (entry = readdir(tasks))) {
+		if (!isdigit((unsigned char)entry->d_name[0]))
+			continue;
+		snprintf(path, sizeof(path), "/proc/%d/task/%s/stat", (int)pid, entry->d_name);
+		if (read_stat_file(path, &stat))
+			exiting = stat.flags & PF_EXITING;
+		else
+			exiting = !is_shortage(errno);
+	}
+	closedir(tasks);
+	return exiting;
 }
 
 uint64_t process_start_time(pid_t pid)
@@ -189,26 +223,37 @@ static enum bearing look_at_environment(const struct search *search, int fd)
 	}
 }
 
-/* An environment that is empty for good is the kernel's, a dead one's, or was made so. */
-static bool is_empty_for_good(struct search *search, pid_t pid)
+/*
+ * Can a process that shows no environment not be one that is looked for: the kernel's, a dead one,
+ * one that was made without any, or an older one whose pid lies among the later ones?
+ */
+static bool is_other(struct search *search, pid_t pid)
 {
 	struct process_stat stat;
 
-	if (read_stat(pid, &stat))
-		return is_dead(&stat) || (stat.flags & PF_KTHREAD) ||
-		       (stat.code && stat.env_start && stat.env_start == stat.env_end);
-	if (is_shortage(errno))
-		search->blind = errno;
-	return !search->blind;
+	if (!read_stat(pid, &stat)) {
+		if (is_shortage(errno))
+			search->blind = errno;
+		return !search->blind;
+	}
+	if (is_dead(&stat) || (stat.flags & PF_KTHREAD) ||
+	    (stat.code && stat.env_start && stat.env_start == stat.env_end) ||
+	    (search->near && stat.start < search->since.ticks))
+		return true;
+	if (!(stat.flags & PF_EXITING) || !is_dying(pid))
+		return false;
+	search->dying = pid;
+	return true;
 }
 
 /* Is a process that hides its environment this user's? (/proc/PID itself is root's then.) */
 static bool is_own(pid_t pid)
 {
-	char text[2048];
+	char path[64], text[2048];
 	const char *uid;
 
-	if (!read_proc(pid, "status", text, sizeof(text)))
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	if (!read_file(path, text, sizeof(text)))
 		return false;
 	uid = strstr(text, "\nUid:\t");
 	return uid && strtoul(uid + strlen("\nUid:\t"), NULL, 10) == getuid();
@@ -222,18 +267,18 @@ static enum bearing look_at(struct search *search, pid_t pid)
 
 	snprintf(path, sizeof(path), "/proc/%d/environ", (int)pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 && errno == EACCES)
-		return search->near && is_own(pid) ? BEARS_MAYBE : BEARS_NOT;
 	if (fd < 0 && is_shortage(errno))
 		search->blind = errno;
-	/* The kernel's, gone, or on its way there: perhaps because it was killed just now. */
-	if (fd < 0)
+	if (fd >= 0)
+		bearing = look_at_environment(search, fd);
+	else if (errno == EACCES)
+		bearing = search->near && is_own(pid) ? BEARS_MAYBE : BEARS_NOT;
+	else
+		/* The kernel's, gone, or on its way there: perhaps it was killed just now. */
 		bearing = errno == ESRCH && (search->killed || search->near) ? BEARS_MAYBE
 									     : BEARS_NOT;
-	else
-		bearing = look_at_environment(search, fd);
 	cleanup_close(&fd);
-	return bearing == BEARS_MAYBE && is_empty_for_good(search, pid) ? BEARS_NOT : bearing;
+	return bearing == BEARS_MAYBE && is_other(search, pid) ? BEARS_NOT : bearing;
 }
 
 /* Kills through a pidfd and looks again before: the pid may have become somebody else's. */
@@ -302,11 +347,11 @@ static int end_all(struct search *search, struct hookbox_error *error)
 }
 
 /* One look: at the processes made since, when these are few, else at all. */
-static int pass(struct search *search, pid_t since, struct hookbox_error *error)
+static int pass(struct search *search, struct hookbox_error *error)
 {
-	pid_t seen = since;
+	pid_t since = search->since.pid, seen = since;
 
-	search->found = search->in_doubt = search->stubborn = 0;
+	search->found = search->in_doubt = search->dying = search->stubborn = 0;
 	search->near = since > 0;
 	while (search->near) {
 		pid_t last = last_pid();
@@ -320,17 +365,30 @@ static int pass(struct search *search, pid_t since, struct hookbox_error *error)
 	return end_all(search, error);
 }
 
-int leftover_kill(const char *mark, bool prefix, pid_t since_pid, struct hookbox_error *error)
+struct spawn_since spawn_since_now(void)
+{
+	const long ticks = sysconf(_SC_CLK_TCK);
+	struct timespec now;
+
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return (struct spawn_since){
+		.ticks = (uint64_t)now.tv_sec * (uint64_t)ticks +
+			 (uint64_t)now.tv_nsec / (1000000000 / (uint64_t)ticks),
+	};
+}
+
+int leftover_kill(const char *mark, bool prefix, struct spawn_since since,
+		  struct hookbox_error *error)
 {
 	_cleanup_free_ char *text = NULL;
-	struct search search = {0};
+	struct search search = {.since = since};
 
 	if (asprintf(&text, SPAWN_MARK "=%s", mark) < 0)
 		return error_no_memory(error);
 	search.mark = text;
 	search.mark_size = strlen(text) + !prefix;
 	for (int i = 0; i < PASSES; i++) {
-		int code = pass(&search, since_pid, error);
+		int code = pass(&search, error);
 
 		if (code)
 			return code;
@@ -344,7 +402,7 @@ int leftover_kill(const char *mark, bool prefix, pid_t since_pid, struct hookbox
 					 "processes that may be left of the call cannot be looked "
 					 "at: %s; raise the limit of open files",
 					 strerror(search.blind));
-		if (!search.found && !search.in_doubt)
+		if (!search.found && !search.in_doubt && (!search.dying || i >= DOUBT_PASSES))
 			return 0;
 		if (!search.killed && i >= DOUBT_PASSES)
 			return error_set(error, -EACCES,

@@ -47,14 +47,14 @@ void spawn_run(const struct spawn_request *request, struct spawn_result *result)
 	struct pipe_guard guard;
 	struct process process;
 
-	*result = (struct spawn_result){0};
+	*result = (struct spawn_result){.since = spawn_since_now()};
 	pipe_guard_set(&guard);
 	if (!process_start(request, &process, result)) {
 		result->pid = process.pid;
 		result->started_us = clock_us();
 		pump_run(request, &process, result);
 		if (clock_us() - result->started_us < SINCE_US)
-			result->since_pid = process.pid;
+			result->since.pid = process.pid;
 	} else if (result->end == SPAWN_LOST) {
 		result->pid = process.pid;
 	}

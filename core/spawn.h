@@ -54,6 +54,12 @@ struct spawn_request {
 	int cancel_fd;			/* readable: end the process; -1: none. Never read from. */
 };
 
+/* What tells what a process started from what was there before. */
+struct spawn_since {
+	pid_t pid;		/* what it started has later pids; 0: that is not sure */
+	uint64_t ticks;		/* and start times from here on, as process_start_time() has them */
+};
+
 /* Why the engine stopped watching. */
 enum spawn_end {
 	SPAWN_EXITED = 1,	/* status: exit code */
@@ -74,7 +80,7 @@ struct spawn_result {
 	bool truncated;		/* a stream was still open 500 ms after the end, and was cut off */
 	bool group_gone;	/* no process of its group is left */
 	pid_t pid;		/* of the process; 0 when none was started */
-	pid_t since_pid;	/* what it started has later pids, for leftover_kill(); 0: unsure */
+	struct spawn_since since; /* for leftover_kill() */
 	int64_t started_us;	/* monotonic */
 };
 
@@ -131,12 +137,15 @@ void pipe_guard_release(struct pipe_guard *guard);
 /*
  * [any] Kills every process (but this one) whose environment has SPAWN_MARK=mark (or, with
  * `prefix`, a value that begins with it), until none is left. A mark is at most 1000 bytes. With
- * since_pid > 0 only processes that can have been created after that pid was are looked at, which
+ * since.pid > 0 only processes that can have been created after that pid was are looked at, which
  * makes it cheap when there are none. Returns 0: none is left that can be seen; else negative errno
  * with a sentence (one that cannot be killed, one of this user that was made since and hides its
  * environment, a /proc that cannot be read).
  */
-int leftover_kill(const char *mark, bool prefix, pid_t since_pid, struct hookbox_error *error);
+int leftover_kill(const char *mark, bool prefix, struct spawn_since since,
+		  struct hookbox_error *error);
+/* [any] What is started from now on, without a pid to begin at. */
+struct spawn_since spawn_since_now(void);
 
 /* Has the process group a member that is no zombie? True as well when /proc cannot be read. */
 bool process_group_runs(pid_t group);

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The public API, as an embedder sees it: hooks and commands through the host. */
-#include "unit.h"
+#include "terminal.h"
 
 #include <dirent.h>
-#include <fcntl.h>
 #include <pthread.h>
 
 #include "hookbox.h"
@@ -438,19 +437,6 @@ static void test_a_program_may_bring_backends(void **state)
 	hookbox_close(box);
 }
 
-/* A terminal that is read at the first end. */
-static void open_terminal(int fds[2])
-{
-	char name[64];
-
-	fds[0] = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
-	assert_true(fds[0] >= 0);
-	assert_int_equal(unlockpt(fds[0]), 0);
-	assert_int_equal(ptsname_r(fds[0], name, sizeof(name)), 0);
-	fds[1] = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC);
-	assert_true(fds[1] >= 0);
-}
-
 static void take_line(void *data, int level, const char *message)
 {
 	char *all = data;
@@ -462,6 +448,8 @@ static void take_line(void *data, int level, const char *message)
 static void test_what_is_said(void **state)
 {
 	static const struct sandbox_plugin_v1 *const own[] = {&talkative_plugin, NULL};
+	static const char said[] = "hookbox: [sandbox a] an error\r\n"
+				   "hookbox: [sandbox a] a warning\r\n";
 	char all[512] = "", lines[512] = "";
 	struct hookbox_options options = {
 		.size = sizeof(options),
@@ -475,9 +463,12 @@ static void test_what_is_said(void **state)
 	assert_int_equal(dup2(fds[1], STDERR_FILENO), STDERR_FILENO);
 	hookbox_close(hookbox_open(&options, NULL));
 	dup2(stderr_fd, STDERR_FILENO);
-	assert_true(read(fds[0], all, sizeof(all) - 1) > 0);
-	assert_string_equal(all, "hookbox: [sandbox a] an error\r\n"
-				 "hookbox: [sandbox a] a warning\r\n");
+	/* A line that should not have been said would come before this one. */
+	assert_int_equal(write(fds[1], "END\n", 4), 4);
+	while (!strstr(all, "END\r\n"))
+		assert_true(read(fds[0], all + strlen(all), sizeof(all) - 1 - strlen(all)) > 0);
+	*strstr(all, "END\r\n") = '\0';
+	assert_string_equal(all, said);
 	options.log = take_line;
 	hookbox_close(hookbox_open(&options, NULL));
 	assert_string_equal(lines, "1 [sandbox a] an error;2 [sandbox a] a warning;"

@@ -286,7 +286,7 @@ static void test_it_leads_a_group_of_its_own(void **state)
 	run_start(&run);
 	assert_exited(&run, 0);
 	assert_int_equal(atoi(run_out(&run, 0)), run.result.pid);
-	assert_int_equal(run.result.since_pid, run.result.pid);
+	assert_int_equal(run.result.since.pid, run.result.pid);
 	assert_true(run.result.started_us > 0 && run.result.started_us <= clock_us());
 }
 

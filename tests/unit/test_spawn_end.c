@@ -135,7 +135,7 @@ static void test_a_stray_that_holds_the_output_is_cut_off(void **state)
 	assert_true(run.result.group_gone);
 	stray = (pid_t)atoi(run_out(&run, 0));
 	assert_true(is_running(stray));
-	assert_int_equal(leftover_kill(mark_text("", "holds"), false, run.result.since_pid, &error),
+	assert_int_equal(leftover_kill(mark_text("", "holds"), false, run.result.since, &error),
 			 0);
 	assert_false(is_running(stray));
 }

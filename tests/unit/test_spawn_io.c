@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The spawn engine: what goes in, what comes out, and where it is passed on to. */
 #include "spawning.h"
+#include "terminal.h"
 
 #include <fcntl.h>
 #include <sys/socket.h>
@@ -317,21 +318,9 @@ static void make_socket(int fds[2])
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
 }
 
-static void make_terminal(int fds[2])
-{
-	char name[64];
-
-	fds[0] = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
-	assert_true(fds[0] >= 0);
-	assert_int_equal(unlockpt(fds[0]), 0);
-	assert_int_equal(ptsname_r(fds[0], name, sizeof(name)), 0);
-	fds[1] = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC);
-	assert_true(fds[1] >= 0);
-}
-
 static void test_a_reader_that_never_reads_does_not_hold_the_deadline(void **state)
 {
-	static void (*const kinds[])(int fds[2]) = {make_pipe, make_socket, make_terminal};
+	static void (*const kinds[])(int fds[2]) = {make_pipe, make_socket, open_terminal};
 
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
 		_cleanup_run_ struct run run;
