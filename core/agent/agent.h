@@ -2,7 +2,8 @@
 /*
  * hookbox-agent: runs in a box and serves many calls over its stdin and stdout, or a socket. It is
  * one loop that never waits for anything but events; each running call has a keeper, a process that
- * starts the call's command, owns whatever that leaves behind, and tells when all of it is gone.
+ * starts the call's command, owns whatever that leaves behind, and tells when all of it is gone. In
+ * a box that is there for one call, the agent is that keeper.
  */
 #ifndef AGENT_H
 #define AGENT_H
@@ -130,6 +131,9 @@ struct agent {
 	int64_t reaped_us;
 	int64_t stray_us;		/* until then processes of dead keepers are looked for; 0:
 					 * none are */
+	struct run own;			/* of the call that it runs itself */
+	struct call *own_call;
+	bool alone;			/* there will be one call, and it runs that itself */
 	bool once;			/* it ends after a call */
 	bool hidden;			/* its user's other processes cannot look into it */
 	bool closing;			/* what waits is written, and that is all */
@@ -140,9 +144,8 @@ struct agent {
 
 /* ---- main loop (loop.c) ---- */
 /*
- * Before there is a channel: takes one call through everything, with a command that cannot be. What
- * a first call would find cold, or still shared with the keeper that was forked, is not so any
- * more.
+ * Before there is a channel: takes one call through everything. What the first call would find cold,
+ * or still shared with the keeper that was forked, is not so any more.
  */
 void agent_warm_up(struct agent *agent);
 /* Serves the channel until it ends; returns the exit status. */
@@ -201,8 +204,8 @@ void outputs_read(struct agent *agent);
 int keepers_run(struct agent *agent, struct call *call, const struct keeper_task *task);
 /* Makes one in advance. */
 void keepers_prepare(struct agent *agent);
-/* Tells a call's keeper to end it. */
-void keeper_tell(struct keeper *keeper, uint32_t grace_ms);
+/* Has a call ended; false: there is nobody to end it. */
+bool keepers_end_call(struct call *call, uint32_t grace_ms);
 /* Kills one that does not obey. */
 void keeper_kill(struct keeper *keeper);
 /* Waits for those that ended, ends those that were idle for long, hunts what dead ones left. */
@@ -210,5 +213,12 @@ void keepers_keep_time(struct agent *agent);
 /* Ends all of them and whatever they run, and waits for that. */
 void keepers_close(struct agent *agent);
 void keepers_free_buried(struct agent *agent);
+
+/* ---- without keepers (alone.c) ---- */
+/* There will be one call. The agent runs it itself, if it can here. */
+void alone_prepare(struct agent *agent);
+void alone_run(struct call *call, const struct keeper_task *task);
+/* Does what is due for it. */
+void alone_look(struct agent *agent);
 
 #endif

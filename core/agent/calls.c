@@ -99,7 +99,7 @@ static void send_exit(struct agent *agent, uint32_t id, const struct frame_exit 
 
 	if (room)
 		channel_sent(agent, frame_put_exit(room, FRAME_SMALL_MAX, id, exit));
-	if (agent->once)
+	if (agent->once && !agent->n_calls)
 		channel_close(agent, FRAME_BYE_DONE, "the call is done");
 }
 
@@ -182,10 +182,7 @@ void call_stop(struct call *call, enum frame_end reason, uint32_t grace_ms)
 		return;
 	}
 	input_close(&call->in);
-	if (!call->keeper)
-		return;
-	keeper_tell(call->keeper, grace_ms);
-	if (!call->told) {
+	if (keepers_end_call(call, grace_ms) && !call->told) {
 		call->told = true;
 		call->watchdog_us = call->agent->now_us + ((int64_t)grace_ms + OBEY_MS) * 1000;
 		agent_wake_at(call->agent, call->watchdog_us);

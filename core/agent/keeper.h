@@ -56,6 +56,33 @@ struct keeper_surroundings {
 	int null_fd;		/* nothing can be read from it */
 };
 
+/* ---- A call's command and all that it leaves, with subreapers (run.c) ---- */
+
+struct run {
+	const struct keeper_surroundings *surroundings;
+	int64_t patience_ms;	/* so long what it left may take to end when it is killed */
+	struct keeper_report report;
+	pid_t pid;
+	bool ended;		/* the command was waited for */
+	bool told;		/* TERM was sent */
+	bool abandoned;		/* nobody wants it any more */
+	int64_t kill_us;	/* KILL is due */
+};
+
+/* Starts the command; whether that went well is told by run_is_over(). */
+void run_begin(struct run *run, const struct keeper_task *task);
+/* TERM now, KILL after the grace. */
+void run_end(struct run *run, uint32_t grace_ms);
+/*
+ * Waits for children that have ended, and kills what has had its time. True: the report is made.
+ * False: to be asked again when a child ends, it was told to end, or *again_us has come.
+ */
+bool run_is_over(struct run *run, int64_t *again_us);
+void run_take_status(struct run *run, int status);
+void run_set_cleanup(struct run *run, enum frame_cleanup cleanup, const char *why);
+
+/* ---- A keeper's life (keeper.c) ---- */
+
 /* Becomes a keeper; `first`, when there is one, is served at once. Never returns. */
 void keeper_main(int socket, const struct keeper_task *first,
 		 const struct keeper_surroundings *surroundings) __attribute__((noreturn));

@@ -153,6 +153,8 @@ void keepers_prepare(struct agent *agent)
 {
 	struct keeper *keeper;
 
+	if (agent->alone)
+		return;
 	if (!make_keeper(agent, NULL, &keeper))
 		release(keeper, true);
 }
@@ -191,6 +193,10 @@ int keepers_run(struct agent *agent, struct call *call, const struct keeper_task
 	struct keeper *keeper = NULL;
 	int code;
 
+	if (agent->alone) {
+		alone_run(call, task);
+		return 0;
+	}
 	if (task->message.block_size <= KEEPER_MESSAGE_MAX && agent->idle) {
 		keeper = agent->idle;
 		agent->idle = keeper->next;
@@ -210,13 +216,21 @@ int keepers_run(struct agent *agent, struct call *call, const struct keeper_task
 	return 0;
 }
 
-void keeper_tell(struct keeper *keeper, uint32_t grace_ms)
+bool keepers_end_call(struct call *call, uint32_t grace_ms)
 {
 	const struct keeper_message message = {.kind = KEEPER_END, .grace_ms = grace_ms};
+	struct keeper *keeper = call->keeper;
 
+	if (call == call->agent->own_call) {
+		run_end(&call->agent->own, grace_ms);
+		return true;
+	}
+	if (!keeper)
+		return false;
 	/* A command of its user's may have stopped it. */
 	kill(keeper->pid, SIGCONT);
 	send(keeper->item.fd, &message, sizeof(message), MSG_DONTWAIT | MSG_NOSIGNAL);
+	return true;
 }
 
 void keeper_kill(struct keeper *keeper)
@@ -347,6 +361,9 @@ static void end_idle(struct agent *agent)
 
 void keepers_keep_time(struct agent *agent)
 {
+	/* Its children are the call's, which alone_look() waits for. */
+	if (agent->alone)
+		return;
 	if (agent->stray_us || agent->now_us - agent->reaped_us >= REAP_MS * 1000) {
 		wait_for_children(agent);
 		end_idle(agent);

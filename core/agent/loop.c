@@ -62,6 +62,7 @@ static void turn(struct agent *agent)
 	agent->now_us = agent_clock_us();
 	watch_serve(&agent->watch, agent);
 	keep_time(agent);
+	alone_look(agent);
 	outputs_read(agent);
 	channel_flush(agent);
 	calls_free_buried(agent);
@@ -70,14 +71,15 @@ static void turn(struct agent *agent)
 
 void agent_warm_up(struct agent *agent)
 {
-	static const char block[] = "\0/"; /* no directory to run in, and one to run */
+	/* Ourselves, where that can be done: an exec that fails warms less. */
+	static const char block[] = "\0/proc/self/exe\0--version";
 	static const unsigned char input[1024];
 	const struct frame_call asked = {
 		.flags = FRAME_STDIN_WHOLE,
 		.timeout_ms = 1000,
 		.limit = {FRAME_NO_LIMIT, FRAME_NO_LIMIT},
 		.window = {FRAME_DATA_MAX, FRAME_DATA_MAX},
-		.argc = 1,
+		.argc = 2,
 		.block_size = sizeof(block),
 		.block_here = sizeof(block),
 		.block = (const unsigned char *)block,

@@ -142,6 +142,8 @@ static int set_up(struct agent *agent, const struct options *options)
 	code = watch_open(&agent->watch);
 	if (code)
 		return code;
+	if (options->once)
+		alone_prepare(agent);
 	keepers_prepare(agent);
 	agent_warm_up(agent);
 	agent->once = options->once;

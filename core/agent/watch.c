@@ -26,6 +26,11 @@ int watch_open(struct watch *watch)
 	return watch->fd < 0 ? errno : 0;
 }
 
+bool watch_hears_signals(void)
+{
+	return true;
+}
+
 void watch_close(struct watch *watch)
 {
 	close(watch->fd);
@@ -79,8 +84,11 @@ static int found(uint32_t events)
 int watch_wait(struct watch *watch, int timeout_ms)
 {
 	struct epoll_event events[WATCH_AT_ONCE];
-	int n = epoll_wait(watch->fd, events, WATCH_AT_ONCE, timeout_ms);
+	sigset_t none;
+	int n;
 
+	sigemptyset(&none);
+	n = epoll_pwait(watch->fd, events, WATCH_AT_ONCE, timeout_ms, &none);
 	if (n < 0)
 		return errno == EINTR ? 0 : errno;
 	for (int i = 0; i < n; i++) {
@@ -98,6 +106,11 @@ int watch_open(struct watch *watch)
 {
 	*watch = (struct watch){.fd = -1};
 	return 0;
+}
+
+bool watch_hears_signals(void)
+{
+	return false;
 }
 
 void watch_close(struct watch *watch)

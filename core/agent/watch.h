@@ -34,12 +34,14 @@ struct watch {
 };
 
 int watch_open(struct watch *watch);
+/* Does watch_wait() let blocked signals come? */
+bool watch_hears_signals(void);
 void watch_close(struct watch *watch);
 /* Waits for these events, WATCH_READ and WATCH_WRITE, from now on; 0 or an errno value. */
 int watch_set(struct watch *watch, struct watch_item *item, int events);
 /* Before its descriptor is closed. */
 void watch_remove(struct watch *watch, struct watch_item *item);
-/* Waits until something comes; 0 or an errno value. */
+/* Waits until something comes, be it a signal that is blocked otherwise; 0 or an errno value. */
 int watch_wait(struct watch *watch, int timeout_ms);
 /* Calls item->ready(data, item, events) for all that has come. Items must live that long. */
 void watch_serve(struct watch *watch, void *data);

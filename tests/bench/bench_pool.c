@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Pools: how a call finds them, and how fast they fill. */
+#include <unistd.h>
+
 #include "bench.h"
 #include "host.h"
 #include "pool.h"
 
 #define FULL_MS 60000
+#define REST_US 100000		/* an engine works on for a while when its box runs */
 
 static struct pool *pool_of(struct hookbox *box)
 {
@@ -49,6 +52,8 @@ void pool_prepare(struct hookbox *box, enum pool_use use)
 	fill(box);
 	while (use == POOL_MISS && stats_of(box).waiting)
 		time_exec(box, argv);
+	if (use != POOL_MISS)
+		usleep(REST_US);
 	before = stats_of(box);
 }
 

@@ -224,13 +224,12 @@ static void test_a_call_that_kills_its_agent_is_lost(void **state)
 	open_pool(&f, &mounted_plugin, 1);
 	call_and_fill(&f);
 	/* Once the call runs, the next box may be there. */
-	snprintf(script, sizeof(script), "setsid sleep 3600 & kill -9 %d; sleep 3600",
-		 newest_agent());
+	snprintf(script, sizeof(script), "kill -9 %d; exec sleep 3600", newest_agent());
 	r = RUN(f.sandbox, PLAIN, "sh", "-c", script);
 	assert_int_equal(r->end, HOOKBOX_LOST);
 	assert_non_null(r->message);
 	assert_int_equal(r->cleanup, HOOKBOX_CLEANUP_PROVEN);
-	/* What owned the command outlives the agent, for as long as that takes. */
+	/* The command goes with the agent; all else goes with a real box. */
 	snprintf(mark, sizeof(mark), SPAWN_MARK "=%s", r->call_id);
 	wait_until_none_has_env(mark);
 	hookbox_result_free(r);

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: MIT */
+/* The agent of a box with one call, which runs that itself. */
+#include "agent_marks.h"
+
+#include "cleanup.h"
+
+static const char *program;
+
+static void start(struct agent_host *host)
+{
+	host_start_as(host, (const char *const[]){program, "--once", NULL}, NULL);
+	host_greet(host, 0, 0);
+}
+
+/* A box's only call, to its end and the agent's. */
+static void run_alone(const struct ask *ask, struct host_call *call)
+{
+	struct agent_host host;
+	struct host_call *ended;
+
+	start(&host);
+	ended = host_run(&host, ask);
+	*call = *ended;
+	ended->out[0] = ended->out[1] = (struct buf){0};
+	assert_int_equal(count_marked(), 0);
+	assert_int_equal(host_end(&host), 0);
+	assert_int_equal(host.bye.code, FRAME_BYE_DONE);
+}
+
+static void free_call(struct host_call *call)
+{
+	buf_free(&call->out[0]);
+	buf_free(&call->out[1]);
+}
+
+static void test_nothing_is_left_of_a_call(void **state)
+{
+	struct host_call call;
+
+	run_alone(ASK(LEAVE("exit 5")), &call);
+	assert_ended(&call, FRAME_EXITED, 5, FRAME_PROVEN);
+	assert_string_equal(host_text(&call, 0), "ready\n");
+	assert_int_equal(call.exit.flags, 0);
+	free_call(&call);
+}
+
+static void test_ends(void **state)
+{
+	struct host_call call;
+
+	run_alone(ASK("kill -SEGV $$"), &call);
+	assert_ended(&call, FRAME_SIGNALED, SIGSEGV, FRAME_PROVEN);
+	free_call(&call);
+	run_alone(&(struct ask){.argv = (const char *const[]){"/no/such", NULL}}, &call);
+	assert_ended(&call, FRAME_NOT_STARTED, 0, FRAME_PROVEN);
+	assert_int_equal(call.exit.error_number, ENOENT);
+	free_call(&call);
+}
+
+static void test_timeout(void **state)
+{
+	struct host_call call;
+
+	run_alone(ASK("trap 'echo bye; exit 1' TERM; sleep 1000 & wait",
+		      .call = {.timeout_ms = 300, .grace_ms = 20000}),
+		  &call);
+	assert_ended(&call, FRAME_TIMED_OUT, 0, FRAME_PROVEN);
+	assert_string_equal(host_text(&call, 0), "bye\n");
+	assert_int_equal(call.exit.flags, FRAME_KILLED);
+	free_call(&call);
+	run_alone(ASK("trap '' TERM; " LEAVE("sleep 1000"),
+		      .call = {.timeout_ms = 1500, .grace_ms = 200}),
+		  &call);
+	assert_ended(&call, FRAME_TIMED_OUT, 0, FRAME_PROVEN);
+	free_call(&call);
+}
+
+static void test_rest_of_the_group_has_its_grace(void **state)
+{
+	struct host_call call;
+
+	run_alone(ASK("sh -c 'trap \"sleep 0.3; echo late; exit\" TERM; "
+		      "while :; do sleep 0.05; done' & echo ready; exec sleep 1000",
+		      .call = {.timeout_ms = 500, .grace_ms = 20000}),
+		  &call);
+	assert_ended(&call, FRAME_TIMED_OUT, 0, FRAME_PROVEN);
+	assert_string_equal(host_text(&call, 0), "ready\nlate\n");
+	free_call(&call);
+}
+
+static void test_cancel(void **state)
+{
+	struct agent_host host;
+	uint32_t id;
+
+	start(&host);
+	id = host_ask(&host, ASK("trap '' TERM; " LEAVE("wait; sleep 1000")));
+	wait_until_ready(&host, id);
+	host_kill(&host, id, FRAME_CANCELLED, 20000);
+	/* The second one does not wait as long. */
+	host_kill(&host, id, FRAME_TIMED_OUT, 50);
+	assert_ended(host_wait(&host, id), FRAME_CANCELLED, 0, FRAME_PROVEN);
+	assert_int_equal(host_end(&host), 0);
+	assert_int_equal(count_marked(), 0);
+}
+
+static void test_end_of_the_channel(void **state)
+{
+	struct agent_host host;
+
+	start(&host);
+	wait_until_ready(&host, host_ask(&host, ASK("trap '' TERM; " LEAVE("sleep 1000"))));
+	host_stop(&host);
+	assert_int_equal(count_marked(), 0);
+}
+
+static void test_there_is_one_call(void **state)
+{
+	struct agent_host host;
+	struct host_call *second;
+	uint32_t id;
+
+	start(&host);
+	assert_int_equal(host.hello.max_calls, 1);
+	id = host_ask(&host, ASK("echo ready; sleep 1000"));
+	wait_until_ready(&host, id);
+	second = host_run(&host, ASK("true"));
+	assert_int_equal(second->exit.end, FRAME_NOT_STARTED);
+	assert_int_equal(second->exit.error_number, EAGAIN);
+	host_stop(&host);
+	assert_int_equal(count_marked(), 0);
+}
+
+static int count_children(pid_t pid)
+{
+	_cleanup_fclose_ FILE *file = NULL;
+	char path[64];
+	int n = 0, child;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)pid, (int)pid);
+	file = fopen(path, "r");
+	if (!file) /* a kernel that keeps no such list */
+		return 1;
+	while (fscanf(file, "%d", &child) == 1)
+		n++;
+	return n;
+}
+
+/* What has lost its parent and ends while the command runs takes no place. */
+static void test_orphans_that_end_are_waited_for(void **state)
+{
+	struct agent_host host;
+	int tries = 0;
+
+	start(&host);
+	wait_until_ready(&host,
+			 host_ask(&host, ASK("for i in 1 2 3 4 5 6 7 8 9; do (setsid true &) ; "
+					     "done; echo ready; exec sleep 1000")));
+	while (count_children(host.pid) > 1 && tries++ < 3000)
+		poll(NULL, 0, 10);
+	assert_int_equal(count_children(host.pid), 1);
+	host_stop(&host);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_nothing_is_left_of_a_call),
+		cmocka_unit_test(test_ends),
+		cmocka_unit_test(test_timeout),
+		cmocka_unit_test(test_rest_of_the_group_has_its_grace),
+		cmocka_unit_test(test_cancel),
+		cmocka_unit_test(test_end_of_the_channel),
+		cmocka_unit_test(test_there_is_one_call),
+		cmocka_unit_test(test_orphans_that_end_are_waited_for),
+	};
+
+	signal(SIGPIPE, SIG_IGN);
+	program = strdup(agent_path("hookbox-agent"));
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
