@@ -37,7 +37,7 @@ bool call_run_pool(struct call *call)
 	struct pool *pool = call->sandbox->pool;
 	struct pool_box *box;
 
-	while (pool && (box = pool_take(pool))) {
+	while (pool && (box = pool_take(pool, call->asked.argv[0]))) {
 		enum call_way way = channel_has_socket(pool_box_channel(box)) ? CALL_BY_SOCKET
 									      : CALL_POOLED;
 		struct channel_result ended;

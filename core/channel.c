@@ -238,6 +238,8 @@ static int greet(struct channel *channel, const struct channel_start *start,
 								    FRAME_VERSION,
 		.flags = start->once ? FRAME_ONCE : 0,
 		.silence_ms = (uint32_t)start->silence_ms,
+		.program = start->program,
+		.program_size = start->program ? strlen(start->program) : 0,
 	};
 	void *to = channel_reserve(channel, &channel->control, FRAME_SMALL_MAX);
 	char end[512];

@@ -24,6 +24,7 @@ struct channel_start {
 	const char *agent_dir;		/* where agents lie that a box may ask for */
 	struct listener *listener;	/* where the agent may come in, and not by stdio; or NULL */
 	bool once;			/* it serves one call */
+	const char *program;		/* which is likely to run that; or NULL */
 	int64_t silence_ms;		/* after so long without a word the agent ends; 0: never */
 	int64_t deadline_us;
 	int cancel_fd;			/* -1: none */

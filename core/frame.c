@@ -253,13 +253,15 @@ int frame_get_agent_hello(const struct frame *frame, struct frame_agent_hello *h
 size_t frame_put_host_hello(void *to, size_t room, const struct frame_host_hello *hello)
 {
 	struct writer writer = writer_to(to, room);
+	size_t program_size = hello->program_size <= FRAME_PROGRAM_MAX ? hello->program_size : 0;
 
 	put_bytes(&writer, FRAME_MAGIC, FRAME_MAGIC_SIZE);
-	put_header(&writer, FRAME_HELLO, 0, HELLO_HOST_SIZE);
+	put_header(&writer, FRAME_HELLO, 0, HELLO_HOST_SIZE + (uint32_t)program_size);
 	put_number(&writer, hello->version, 2);
 	put_number(&writer, 0, 2);
 	put_number(&writer, hello->flags, 4);
 	put_number(&writer, hello->silence_ms, 4);
+	put_bytes(&writer, hello->program, program_size);
 	return written(&writer);
 }
 
@@ -274,6 +276,8 @@ int frame_get_host_hello(const struct frame *frame, struct frame_host_hello *hel
 		return FRAME_BAD_FLAGS;
 	hello->flags = (uint32_t)take_number(&at, 4);
 	hello->silence_ms = (uint32_t)take_number(&at, 4);
+	hello->program_size = frame->size - HELLO_HOST_SIZE;
+	hello->program = hello->program_size ? (const char *)at : NULL;
 	if (hello->version < FRAME_VERSION_OLDEST || hello->version > FRAME_VERSION)
 		return FRAME_BAD_VERSION;
 	return hello->flags & ~(uint32_t)FRAME_ONCE ? FRAME_BAD_FLAGS : 0;

@@ -131,7 +131,13 @@ struct frame_host_hello {
 	uint32_t flags;			/* FRAME_ONCE */
 	uint32_t silence_ms;		/* the agent ends when it hears nothing for so long; 0:
 					 * never */
+	/* What the next call is likely to run, or NULL. Longer ones than FRAME_PROGRAM_MAX are left
+	 * out. What was read is not terminated, and lies in the frame. */
+	const char *program;
+	size_t program_size;
 };
+
+#define FRAME_PROGRAM_MAX 120u
 
 /* ---- CALL ---- */
 

@@ -192,7 +192,15 @@ static bool begin(struct pool *pool)
 	return true;
 }
 
-struct pool_box *pool_take(struct pool *pool)
+static void note_program(struct pool *pool, const char *program)
+{
+	if (strlen(program) < sizeof(pool->program))
+		strcpy(pool->program, program);
+	else
+		*pool->program = '\0';
+}
+
+struct pool_box *pool_take(struct pool *pool, const char *program)
 {
 	struct pool_box *box;
 	bool begun;
@@ -201,6 +209,8 @@ struct pool_box *pool_take(struct pool *pool)
 		return NULL;
 	pthread_mutex_lock(&pool->lock);
 	begun = begin(pool);
+	if (strcmp(program, pool->program) != 0)
+		note_program(pool, program);
 	while ((box = TAILQ_FIRST(&pool->waiting))) {
 		bool usable;
 

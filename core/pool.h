@@ -21,9 +21,9 @@ void pool_close(struct pool *pool);
 
 /*
  * [any] A box that is ready, or NULL: the call starts cold. It is the call's until one of the two
- * below takes it back.
+ * below takes it back. Boxes that are made from now on get ready for the same program.
  */
-struct pool_box *pool_take(struct pool *pool);
+struct pool_box *pool_take(struct pool *pool, const char *program);
 /*
  * [any] The id of the box whose network those of the pool share, or "": a box that starts cold may
  * share it as well, and has to do without it when it is gone.

@@ -85,7 +85,7 @@ int pool_box_check_network(struct sandbox *sandbox, struct hookbox_error *error)
 	return make_plan(sandbox, POOL_SENT, &box, &listener, &plan, error);
 }
 
-int pool_box_create(const struct pool *pool, enum pool_way way, const char *network_of,
+int pool_box_create(const struct pool *pool, const struct pool_wish *wish,
 		    struct pool_box **created, struct hookbox_error *error)
 {
 	struct sandbox *sandbox = pool->sandbox;
@@ -99,7 +99,8 @@ int pool_box_create(const struct pool *pool, enum pool_way way, const char *netw
 		.agent_dir = sandbox->context.agent_dir,
 		.listener = &listener,
 		.once = true,
-		.silence_ms = pool->keeps_network && !network_of[0] ? 0 : pool->silence_ms,
+		.program = wish->program,
+		.silence_ms = pool->keeps_network && !wish->network_of[0] ? 0 : pool->silence_ms,
 		.deadline_us = clock_deadline_us(CREATE_MS),
 		.cancel_fd = pool->cancel_fd,
 		.end = &end,
@@ -111,10 +112,10 @@ int pool_box_create(const struct pool *pool, enum pool_way way, const char *netw
 		return CHANNEL_NO_WAY;
 	}
 	ledger_new_call_id(sandbox->context.ledger, box->id);
-	snprintf(box->network_of, sizeof(box->network_of), "%s", network_of);
-	if (way == POOL_SOCKET && dir)
+	snprintf(box->network_of, sizeof(box->network_of), "%s", wish->network_of);
+	if (wish->way == POOL_SOCKET && dir)
 		listener_open(&listener, dir, box->id);
-	if (make_plan(sandbox, way, box, &listener, &plan, error))
+	if (make_plan(sandbox, wish->way, box, &listener, &plan, error))
 		return CHANNEL_NO_WAY;
 	problem = channel_open(&start, &box->channel, error);
 	if (problem) {

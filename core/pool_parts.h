@@ -27,6 +27,13 @@ enum pool_way {
 	POOL_SENT,			/* the box's shell asks for it */
 };
 
+/* How a box is made. */
+struct pool_wish {
+	enum pool_way way;
+	char network_of[LEDGER_CALL_ID_SIZE];	/* the box whose network it shares, or "" */
+	char program[FRAME_PROGRAM_MAX + 1];	/* what its call is likely to run, or "" */
+};
+
 #define POOL_FILLERS 2
 /* A call that found a box has the processors to itself for so long: most are over by then. */
 #define POOL_QUIET_US 5000
@@ -55,6 +62,7 @@ struct pool {
 	bool warden_busy;		/* it ends a box, and no timer wakes it */
 	bool hopeless;			/* no agent can run in these boxes */
 	int64_t fill_from_us;
+	char program[FRAME_PROGRAM_MAX + 1]; /* what the last call ran; "": too long to be kept */
 	enum pool_way way;
 	enum pool_way mounted;		/* POOL_MOUNTED, or POOL_SOCKET where that is wanted */
 	bool way_works;
@@ -73,8 +81,8 @@ struct pool {
  * channel_problem: then nothing of it is left, or the ledger knows. With network_of = "" in a pool
  * that keeps a network it is the network keeper: its agent waits without end, and for nothing.
  */
-int pool_box_create(const struct pool *pool, enum pool_way way, const char *network_of,
-		    struct pool_box **box, struct hookbox_error *error);
+int pool_box_create(const struct pool *pool, const struct pool_wish *wish, struct pool_box **box,
+		    struct hookbox_error *error);
 /* [any] Would the backend let boxes share a network, with these settings? */
 int pool_box_check_network(struct sandbox *sandbox, struct hookbox_error *error);
 /* [any, blocking] Ends it, and frees it. False, with a reason: something may be left. */

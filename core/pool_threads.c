@@ -249,25 +249,25 @@ static void create_one(struct pool *pool)
 {
 	struct sandbox *sandbox = pool->sandbox;
 	bool is_keeper = pool->keeps_network && !pool->network_keeper;
-	char network_of[LEDGER_CALL_ID_SIZE];
-	enum pool_way way = pool->way;
+	struct pool_wish wish = {.way = pool->way};
 	struct hookbox_error error = {0};
 	struct pool_box *box = NULL;
 	bool tell = false;
 	int problem;
 
-	strcpy(network_of, pool_network(pool));
+	strcpy(wish.network_of, pool_network(pool));
+	strcpy(wish.program, pool->program);
 	pool->network_coming |= is_keeper;
 	pool->stats.creating++;
 	pthread_mutex_unlock(&pool->lock);
-	problem = pool_box_create(pool, way, network_of, &box, &error);
+	problem = pool_box_create(pool, &wish, &box, &error);
 	pthread_mutex_lock(&pool->lock);
 	pool->stats.creating--;
 	pool->network_coming &= !is_keeper;
 	if (problem) {
-		tell = take_failure(pool, way, problem, network_of);
+		tell = take_failure(pool, wish.way, problem, wish.network_of);
 	} else {
-		take_way(pool, way, box);
+		take_way(pool, wish.way, box);
 		(is_keeper ? take_keeper : take_box)(pool, box);
 	}
 	pool_signal(pool->wake_fd);

@@ -8,6 +8,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "../program.h"
 #include "agent.h"
 #include "system.h"
 
@@ -92,6 +93,32 @@ static void broke_protocol(struct agent *agent, int error)
 	channel_close(agent, FRAME_BYE_PROTOCOL, text);
 }
 
+/* The file system has it at hand then. A file that makes its reader wait is no program. */
+static void look_at_program(const struct frame_host_hello *hello)
+{
+	char name[FRAME_PROGRAM_MAX + 1];
+	const char *path = getenv("PATH");
+	char *found = NULL;
+	int fd;
+
+	if (!hello->program || hello->program_size > FRAME_PROGRAM_MAX)
+		return;
+	memcpy(name, hello->program, hello->program_size);
+	name[hello->program_size] = '\0';
+	if (!path)
+		path = PROGRAM_PATH;
+	if (!strchr(name, '/'))
+		found = malloc(PROGRAM_ROOM(name, path));
+	if (found && program_search(AT_FDCWD, name, path, found))
+		*found = '\0';
+	fd = open(found ? found : name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd >= 0) {
+		posix_fadvise(fd, 0, 0, POSIX_FADV_WILLNEED);
+		close(fd);
+	}
+	free(found);
+}
+
 static int take_hello(struct agent *agent, const struct frame *frame)
 {
 	struct frame_host_hello hello;
@@ -100,6 +127,7 @@ static int take_hello(struct agent *agent, const struct frame *frame)
 	if (error)
 		return error;
 	agent->once |= (hello.flags & FRAME_ONCE) != 0;
+	look_at_program(&hello);
 	agent->silence_us = hello.silence_ms ? (int64_t)hello.silence_ms * 1000 : NEVER;
 	if (hello.silence_ms)
 		agent_wake_at(agent, agent->now_us + agent->silence_us);

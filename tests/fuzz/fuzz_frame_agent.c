@@ -136,7 +136,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static unsigned char in[FRAME_READER_MIN], out[FRAME_READER_MIN];
 	static struct agent agent;
-	struct frame_host_hello hello = {FRAME_VERSION, 0, 50};
+	struct frame_host_hello hello = {FRAME_VERSION, 0, 50, NULL, 0};
 	size_t step = size ? 1 + data[0] * 16u : 1;
 	struct frame_reader host;
 	size_t room;

@@ -237,7 +237,7 @@ static inline void host_step(struct agent_host *host, int timeout_ms)
 
 static inline void host_greet(struct agent_host *host, uint32_t flags, uint32_t silence_ms)
 {
-	const struct frame_host_hello hello = {FRAME_VERSION, flags, silence_ms};
+	const struct frame_host_hello hello = {FRAME_VERSION, flags, silence_ms, NULL, 0};
 	unsigned char bytes[FRAME_SMALL_MAX];
 
 	host_until(host, host->reader.greeted || host->ended);
