@@ -235,14 +235,18 @@ static inline void host_step(struct agent_host *host, int timeout_ms)
 		}                                                                                  \
 	} while (0)
 
-static inline void host_greet(struct agent_host *host, uint32_t flags, uint32_t silence_ms)
+static inline void host_say_hello(struct agent_host *host, const struct frame_host_hello *hello)
 {
-	const struct frame_host_hello hello = {FRAME_VERSION, flags, silence_ms, NULL, 0};
 	unsigned char bytes[FRAME_SMALL_MAX];
 
 	host_until(host, host->reader.greeted || host->ended);
 	assert_false(host->ended);
-	host_add(host, bytes, frame_put_host_hello(bytes, sizeof(bytes), &hello));
+	host_add(host, bytes, frame_put_host_hello(bytes, sizeof(bytes), hello));
+}
+
+static inline void host_greet(struct agent_host *host, uint32_t flags, uint32_t silence_ms)
+{
+	host_say_hello(host, &(struct frame_host_hello){FRAME_VERSION, flags, silence_ms, NULL, 0});
 }
 
 static inline void host_start(struct agent_host *host)

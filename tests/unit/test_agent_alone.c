@@ -2,6 +2,9 @@
 /* The agent of a box with one call, which runs that itself. */
 #include "agent_marks.h"
 
+#include <sys/inotify.h>
+#include <sys/stat.h>
+
 #include "cleanup.h"
 
 static const char *program;
@@ -162,6 +165,52 @@ static void test_orphans_that_end_are_waited_for(void **state)
 	host_stop(&host);
 }
 
+/* Greets with that guess and has a call run; was the file opened? */
+static bool looks_at(const char *file, const char *guess)
+{
+	struct frame_host_hello hello = {.version = FRAME_VERSION, .program = guess};
+	_cleanup_close_ int watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	struct agent_host host;
+	struct host_call *call;
+	char events[4096];
+
+	assert_true(inotify_add_watch(watch, file, IN_OPEN) >= 0);
+	hello.program_size = strlen(guess);
+	host_start_as(&host, (const char *const[]){program, "--once", NULL}, NULL);
+	host_say_hello(&host, &hello);
+	call = host_run(&host, ASK("true"));
+	assert_ended(call, FRAME_EXITED, 0, FRAME_PROVEN);
+	assert_int_equal(host_end(&host), 0);
+	return read(watch, events, sizeof(events)) > 0;
+}
+
+/* It is a guess: one that names nothing, or what is no program, changes nothing. */
+static void test_a_program_that_is_likely_is_looked_at(void **state)
+{
+	char file[] = "/tmp/hookbox-test.XXXXXX", pipe[64];
+	const char *path = getenv("PATH");
+	char *before = path ? strdup(path) : NULL;
+
+	close(mkstemp(file));
+	assert_int_equal(chmod(file, 0755), 0);
+	assert_true(looks_at(file, file));
+	setenv("PATH", "/nowhere:/tmp", 1);
+	assert_true(looks_at(file, strrchr(file, '/') + 1));
+	assert_false(looks_at(file, "no-such-program"));
+	assert_false(looks_at(file, "/no/such"));
+	assert_false(looks_at(file, "/tmp"));
+	if (before)
+		setenv("PATH", before, 1);
+	else
+		unsetenv("PATH");
+	free(before);
+	snprintf(pipe, sizeof(pipe), "%s.pipe", file);
+	assert_int_equal(mkfifo(pipe, 0755), 0);
+	assert_false(looks_at(file, pipe));
+	unlink(pipe);
+	unlink(file);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -173,6 +222,7 @@ int main(void)
 		cmocka_unit_test(test_end_of_the_channel),
 		cmocka_unit_test(test_there_is_one_call),
 		cmocka_unit_test(test_orphans_that_end_are_waited_for),
+		cmocka_unit_test(test_a_program_that_is_likely_is_looked_at),
 	};
 
 	signal(SIGPIPE, SIG_IGN);
