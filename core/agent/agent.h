@@ -124,6 +124,7 @@ struct agent {
 	size_t n_keepers, keepers_room;
 	struct bytes block;		/* BLOCK frames of the CALL to come */
 	uint32_t block_call;
+	int64_t usual_us;		/* a call with nothing beside it takes about so long here */
 	int64_t now_us;			/* when this turn's events had come */
 	int64_t next_us;		/* something is due then, or nothing is */
 	int64_t heard_us;
@@ -145,7 +146,8 @@ struct agent {
 /* ---- main loop (loop.c) ---- */
 /*
  * Before there is a channel: takes one call through everything. What the first call would find cold,
- * or still shared with the keeper that was forked, is not so any more.
+ * or still shared with the keeper that was forked, is not so any more; and it tells how fast calls
+ * are here.
  */
 void agent_warm_up(struct agent *agent);
 /* Serves the channel until it ends; returns the exit status. */

@@ -6,6 +6,8 @@
 #include "agent.h"
 #include "system.h"
 
+#define SETTLE_LEAST_US 1000
+#define SETTLE_MOST_US 20000
 #define DRAIN_MS 500 /* a stream may stay open so long after the end */
 #define OBEY_MS 12000 /* a keeper has so long, beyond the grace, to end a call */
 
@@ -357,7 +359,13 @@ static void put_first_stdin(struct call *call, const struct frame_call *asked)
  * The more of them run, the longer each one takes. */
 static int64_t settle_time(const struct agent *agent)
 {
-	return 1000 + (agent->n_calls < 72 ? agent->n_calls : 72) * 125;
+	int64_t us = agent->usual_us;
+
+	if (us < SETTLE_LEAST_US)
+		us = SETTLE_LEAST_US;
+	else if (us > SETTLE_MOST_US)
+		us = SETTLE_MOST_US;
+	return us + (agent->n_calls < 72 ? agent->n_calls : 72) * 125;
 }
 
 static struct call *make_call(struct agent *agent, uint32_t id, const struct frame_call *asked)

@@ -87,11 +87,14 @@ void agent_warm_up(struct agent *agent)
 		.stdin_data = input,
 	};
 
+	int64_t begun_us = agent_clock_us();
+
 	agent->in.fd = agent->out.fd = -1;
 	if (call_run(agent, 1, &asked))
 		return;
 	while (agent->calls && !agent->closing)
 		turn(agent);
+	agent->usual_us = agent_clock_us() - begun_us;
 	bytes_take(&agent->outbox, bytes_size(&agent->outbox));
 }
 

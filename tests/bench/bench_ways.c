@@ -139,11 +139,14 @@ static void time_base(const struct way *way, const char *const *argv, const stru
 		samples_add(samples, time_round_trip(echo));
 }
 
-/* Where the command runs on another processor, F is another as well. */
+/* Where the command runs on another processor, F is another as well. It has the pauses that calls
+ * there have: one is on its way for so long, and so is its answer. */
 static void time_floor_there(enum backend backend, struct samples *samples)
 {
 	const char *const argv[] = {
-		backend_floor(backend), "--runs", "20", backend_hook(backend), NULL};
+		backend_floor(backend), "--runs", "20", "--pause", "2000", backend_hook(backend),
+		NULL,
+	};
 	static const char *const environment[] = {NULL};
 	struct floor_output output;
 	double us;
