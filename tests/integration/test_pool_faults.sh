@@ -62,14 +62,20 @@ cli()
 	pgrep -P "$host" -f "${name#/}"
 }
 
-# Do two boxes wait, with agents that have greeted (and made their first helper)?
+# Has the agent in that list come in by the socket, and so greeted?
+has_greeted()
+{
+	greeter=$(sed -n '/hookbox-agent/s/^ *\([0-9]*\).*/\1/p' "$1" | head -n 1)
+	[ -n "$greeter" ] && find "/proc/$greeter/fd" -lname 'socket:*' 2>/dev/null | grep -q .
+}
+
+# Do two boxes wait?
 full()
 {
 	n_ready=0
 	for ready in $(boxes); do
 		in_box "$ready" >"$dir/top"
-		[ "$(grep -c hookbox-agent "$dir/top")" -lt 2 ] || grep -q ' sleep ' "$dir/top" ||
-			n_ready=$((n_ready + 1))
+		! has_greeted "$dir/top" || grep -q ' sleep ' "$dir/top" || n_ready=$((n_ready + 1))
 	done
 	[ $n_ready = 2 ]
 }
