@@ -200,7 +200,7 @@ clean "docker pause for long"
 
 call 'kill -9 $PPID; sleep 1000'
 like "$end" 'lost 0 proven *helper*' "a command kills its keeper"
-call "$chorus_kill_agents"
+call "$chorus_kill_agents sleep 1000"
 like "$end" 'lost 0 *' "a command kills all that is the agent"
 next "an agent that was killed by a command"
 clean "an agent that was killed by a command"

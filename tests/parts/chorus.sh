@@ -81,5 +81,5 @@ chorus_forge='for p in /proc/[0-9]*; do case $(tr "\0" " " <$p/cmdline) in *hook
 chorus_forge=$(echo "$chorus_forge" | tr '\n' ' ')
 # shellcheck disable=SC2016,SC2034
 chorus_kill_agents='for p in /proc/[0-9]*; do case $(tr "\0" " " <$p/cmdline) in *hookbox-a[g]ent*)
-	kill -9 ${p#/proc/};; esac; done; sleep 1000'
+	kill -9 ${p#/proc/};; esac; done;'
 chorus_kill_agents=$(echo "$chorus_kill_agents" | tr '\n' ' ')
