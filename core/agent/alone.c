@@ -8,7 +8,7 @@
 #include "agent.h"
 #include "system.h"
 
-#define PATIENCE_MS 200
+#define PATIENCE_MS 2000 /* no frame is read meanwhile */
 
 static void child_signal(int signo)
 {
