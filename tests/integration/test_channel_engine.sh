@@ -13,6 +13,8 @@ command -v dockerd >/dev/null || skip_rest "there is no dockerd here"
 image=$("$top_srcdir/tests/parts/docker-image.sh" hookbox-test:busybox) || skip_all "no image can be made"
 
 tap_dir
+XDG_RUNTIME_DIR=$dir
+export XDG_RUNTIME_DIR
 . "$top_srcdir/tests/parts/chorus.sh"
 engine=
 
