@@ -4,28 +4,34 @@
  * it cannot end goes with the box. So the call waits for no other process to wake up.
  */
 #include <signal.h>
+#include <sys/wait.h>
 
 #include "agent.h"
 #include "system.h"
 
 #define PATIENCE_MS 2000 /* no frame is read meanwhile */
 
-static void child_signal(int signo)
+static void ignore_signal(int signo)
 {
 }
 
 void alone_prepare(struct agent *agent)
 {
-	struct sigaction action = {.sa_handler = child_signal};
+	struct sigaction action = {.sa_handler = ignore_signal};
 	sigset_t child;
 
 	if (!agent->surroundings.adopts || !watch_hears_signals())
+		return;
+	/* Children that are there already would be taken for the call's. */
+	if (waitpid(-1, NULL, WNOHANG) >= 0 || errno != ECHILD)
 		return;
 	/* It comes while events are waited for, and at no other time. */
 	sigemptyset(&child);
 	sigaddset(&child, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &child, NULL);
 	sigaction(SIGCHLD, &action, NULL);
+	/* Unlike one that is ignored, a signal that is handled has its default in the command. */
+	sigaction(SIGPIPE, &action, NULL);
 	agent->alone = true;
 	agent->max_calls = 1;
 }
@@ -47,8 +53,14 @@ void alone_look(struct agent *agent)
 	struct call *call = agent->own_call;
 	int64_t again_us;
 
-	if (!call)
+	if (!agent->alone)
 		return;
+	if (!call) {
+		/* Orphans of the box, which may wait for long. */
+		while (waitpid(-1, NULL, WNOHANG) > 0)
+			;
+		return;
+	}
 	if (!run_is_over(&agent->own, &again_us)) {
 		agent_wake_at(agent, again_us);
 		return;

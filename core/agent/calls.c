@@ -83,6 +83,7 @@ void calls_close(struct agent *agent)
 		close_streams(agent->calls);
 		bury_call(agent->calls);
 	}
+	agent->own_call = NULL;
 	agent->ready = NULL;
 	agent->ready_end = &agent->ready;
 	while (agent->buried) {

@@ -223,6 +223,8 @@ bool keepers_end_call(struct call *call, uint32_t grace_ms)
 
 	if (call == call->agent->own_call) {
 		run_end(&call->agent->own, grace_ms);
+		/* alone_look() comes before the rest of a turn, and sees in the next one when. */
+		agent_wake_at(call->agent, call->agent->now_us);
 		return true;
 	}
 	if (!keeper)

@@ -20,6 +20,8 @@ void run_end(struct run *run, uint32_t grace_ms)
 {
 	int64_t kill_us = reap_clock_us() + (int64_t)grace_ms * 1000;
 
+	if (run->pid < 0)
+		return;
 	if (!run->told && !run->ended)
 		kill(-run->pid, SIGTERM);
 	if (!run->told || kill_us < run->kill_us)

@@ -54,6 +54,10 @@ static void test_ends(void **state)
 	run_alone(ASK("kill -SEGV $$"), &call);
 	assert_ended(&call, FRAME_SIGNALED, SIGSEGV, FRAME_PROVEN);
 	free_call(&call);
+	/* No signal is ignored there. */
+	run_alone(ASK("kill -PIPE $$; exit 3"), &call);
+	assert_ended(&call, FRAME_SIGNALED, SIGPIPE, FRAME_PROVEN);
+	free_call(&call);
 	run_alone(&(struct ask){.argv = (const char *const[]){"/no/such", NULL}}, &call);
 	assert_ended(&call, FRAME_NOT_STARTED, 0, FRAME_PROVEN);
 	assert_int_equal(call.exit.error_number, ENOENT);
@@ -76,6 +80,33 @@ static void test_timeout(void **state)
 		  &call);
 	assert_ended(&call, FRAME_TIMED_OUT, 0, FRAME_PROVEN);
 	free_call(&call);
+}
+
+static void test_output_limit(void **state)
+{
+	struct host_call call;
+	int64_t begun_us = clock_us();
+
+	run_alone(ASK("trap '' TERM; head -c 100000 /dev/zero; sleep 1000",
+		      .call = {.limit = {1000, 1000}, .grace_ms = 200}),
+		  &call);
+	assert_ended(&call, FRAME_OUTPUT_LIMIT, 0, FRAME_PROVEN);
+	/* Nothing but the end of the grace wakes it. The watchdog would come after 12 s. */
+	assert_true(clock_us() - begun_us < 11000000);
+	free_call(&call);
+}
+
+/* Both come at once: there is no process to be ended. */
+static void test_a_call_that_never_was_is_cancelled(void **state)
+{
+	struct agent_host host;
+	uint32_t id;
+
+	start(&host);
+	id = host_ask(&host, &(struct ask){.argv = (const char *const[]){"/no/such", NULL}});
+	host_kill(&host, id, FRAME_CANCELLED, 0);
+	assert_ended(host_wait(&host, id), FRAME_NOT_STARTED, 0, FRAME_PROVEN);
+	assert_int_equal(host_end(&host), 0);
 }
 
 static void test_rest_of_the_group_has_its_grace(void **state)
@@ -217,6 +248,8 @@ int main(void)
 		cmocka_unit_test(test_nothing_is_left_of_a_call),
 		cmocka_unit_test(test_ends),
 		cmocka_unit_test(test_timeout),
+		cmocka_unit_test(test_output_limit),
+		cmocka_unit_test(test_a_call_that_never_was_is_cancelled),
 		cmocka_unit_test(test_rest_of_the_group_has_its_grace),
 		cmocka_unit_test(test_cancel),
 		cmocka_unit_test(test_end_of_the_channel),
