@@ -233,19 +233,19 @@ static int wait_for_agent(struct opening *opening, struct hookbox_error *error)
 static int greet(struct channel *channel, const struct channel_start *start,
 		 struct hookbox_error *error)
 {
-	const struct frame_host_hello hello = {
+	struct frame_host_hello hello = {
 		.version = channel->agent.version < FRAME_VERSION ? channel->agent.version :
 								    FRAME_VERSION,
 		.flags = start->once ? FRAME_ONCE : 0,
 		.silence_ms = (uint32_t)start->silence_ms,
-		.program = start->program,
-		.program_size = start->program ? strlen(start->program) : 0,
 	};
 	void *to = channel_reserve(channel, &channel->control, FRAME_SMALL_MAX);
 	char end[512];
 
 	if (!to)
 		return fail(CHANNEL_NO_WAY, error, "out of memory");
+	if (start->program && strlen(start->program) < sizeof(hello.program))
+		strcpy(hello.program, start->program);
 	channel_commit(&channel->control, frame_put_host_hello(to, FRAME_SMALL_MAX, &hello));
 	channel->heard_us = clock_us();
 	channel_flush(channel);

@@ -253,7 +253,7 @@ int frame_get_agent_hello(const struct frame *frame, struct frame_agent_hello *h
 size_t frame_put_host_hello(void *to, size_t room, const struct frame_host_hello *hello)
 {
 	struct writer writer = writer_to(to, room);
-	size_t program_size = hello->program_size <= FRAME_PROGRAM_MAX ? hello->program_size : 0;
+	size_t program_size = *hello->program ? strlen(hello->program) + 1 : 0;
 
 	put_bytes(&writer, FRAME_MAGIC, FRAME_MAGIC_SIZE);
 	put_header(&writer, FRAME_HELLO, 0, HELLO_HOST_SIZE + (uint32_t)program_size);
@@ -263,6 +263,17 @@ size_t frame_put_host_hello(void *to, size_t room, const struct frame_host_hello
 	put_number(&writer, hello->silence_ms, 4);
 	put_bytes(&writer, hello->program, program_size);
 	return written(&writer);
+}
+
+/* A guess: one that is too long, or has no end, is none. */
+static void take_program(const unsigned char *at, size_t left, char program[FRAME_PROGRAM_MAX + 1])
+{
+	const size_t room = FRAME_PROGRAM_MAX + 1;
+	const unsigned char *nul = memchr(at, 0, left < room ? left : room);
+
+	*program = '\0';
+	if (nul)
+		strcpy(program, (const char *)at);
 }
 
 int frame_get_host_hello(const struct frame *frame, struct frame_host_hello *hello)
@@ -276,8 +287,7 @@ int frame_get_host_hello(const struct frame *frame, struct frame_host_hello *hel
 		return FRAME_BAD_FLAGS;
 	hello->flags = (uint32_t)take_number(&at, 4);
 	hello->silence_ms = (uint32_t)take_number(&at, 4);
-	hello->program_size = frame->size - HELLO_HOST_SIZE;
-	hello->program = hello->program_size ? (const char *)at : NULL;
+	take_program(at, frame->size - HELLO_HOST_SIZE, hello->program);
 	if (hello->version < FRAME_VERSION_OLDEST || hello->version > FRAME_VERSION)
 		return FRAME_BAD_VERSION;
 	return hello->flags & ~(uint32_t)FRAME_ONCE ? FRAME_BAD_FLAGS : 0;

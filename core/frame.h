@@ -126,18 +126,15 @@ struct frame_agent_hello {
 
 enum { FRAME_ONCE = 1u << 0 };		/* the agent ends after the first call's EXIT */
 
+#define FRAME_PROGRAM_MAX 120u
+
 struct frame_host_hello {
 	uint16_t version;		/* the one that is spoken from here on */
 	uint32_t flags;			/* FRAME_ONCE */
 	uint32_t silence_ms;		/* the agent ends when it hears nothing for so long; 0:
 					 * never */
-	/* What the next call is likely to run, or NULL. Longer ones than FRAME_PROGRAM_MAX are left
-	 * out. What was read is not terminated, and lies in the frame. */
-	const char *program;
-	size_t program_size;
+	char program[FRAME_PROGRAM_MAX + 1]; /* what the next call is likely to run, or "" */
 };
-
-#define FRAME_PROGRAM_MAX 120u
 
 /* ---- CALL ---- */
 

@@ -59,6 +59,8 @@ static bool read_file(const char *path, char *text, size_t size)
 	if (fd < 0)
 		return false;
 	n = read(fd, text, size - 1);
+	if (n == 0)
+		errno = ESRCH;
 	if (n <= 0)
 		return false;
 	text[n] = '\0';
@@ -126,7 +128,7 @@ static bool is_dead(const struct process_stat *stat)
 }
 
 /* Is it past its last instruction? Its memory may take the kernel a while to give back. */
-static bool is_dying(pid_t pid)
+static bool is_dying(pid_t pid, int *shortage)
 {
 	struct process_stat stat;
 	struct dirent *entry;
@@ -136,16 +138,20 @@ static bool is_dying(pid_t pid)
 
 	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
 	tasks = opendir(path);
+	if (!tasks && is_shortage(errno))
+		*shortage = errno;
 	if (!tasks)
 		return false;
 	while (exiting && (entry = readdir(tasks))) {
 		if (!isdigit((unsigned char)entry->d_name[0]))
 			continue;
 		snprintf(path, sizeof(path), "/proc/%d/task/%s/stat", (int)pid, entry->d_name);
-		if (read_stat_file(path, &stat))
+		if (read_stat_file(path, &stat)) {
 			exiting = stat.flags & PF_EXITING;
-		else
-			exiting = !is_shortage(errno);
+		} else if (is_shortage(errno)) {
+			*shortage = errno;
+			exiting = false;
+		}
 	}
 	closedir(tasks);
 	return exiting;
@@ -240,7 +246,7 @@ static bool is_other(struct search *search, pid_t pid)
 	    (stat.code && stat.env_start && stat.env_start == stat.env_end) ||
 	    (search->near && stat.start < search->since.ticks))
 		return true;
-	if (!(stat.flags & PF_EXITING) || !is_dying(pid))
+	if (!(stat.flags & PF_EXITING) || !is_dying(pid, &search->blind))
 		return false;
 	search->dying = pid;
 	return true;
@@ -402,7 +408,9 @@ int leftover_kill(const char *mark, bool prefix, struct spawn_since since,
 					 "processes that may be left of the call cannot be looked "
 					 "at: %s; raise the limit of open files",
 					 strerror(search.blind));
-		if (!search.found && !search.in_doubt && (!search.dying || i >= DOUBT_PASSES))
+		/* What was killed is waited for; a stranger that takes long to be gone is not. */
+		if (!search.found && !search.in_doubt &&
+		    (!search.dying || (!search.killed && i >= DOUBT_PASSES)))
 			return 0;
 		if (!search.killed && i >= DOUBT_PASSES)
 			return error_set(error, -EACCES,
@@ -414,5 +422,5 @@ int leftover_kill(const char *mark, bool prefix, struct spawn_since since,
 	return error_set(error, -EAGAIN,
 			 "what is left of the call (such as process %d) does not end, or "
 			 "multiplies faster than it can be killed; limit its number of processes",
-			 (int)(search.found ? search.found : search.in_doubt));
+			 (int)(search.found ? : search.in_doubt ? : search.dying));
 }

@@ -209,8 +209,7 @@ struct pool_box *pool_take(struct pool *pool, const char *program)
 		return NULL;
 	pthread_mutex_lock(&pool->lock);
 	begun = begin(pool);
-	if (strcmp(program, pool->program) != 0)
-		note_program(pool, program);
+	note_program(pool, program);
 	while ((box = TAILQ_FIRST(&pool->waiting))) {
 		bool usable;
 

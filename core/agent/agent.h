@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * hookbox-agent: runs in a box and serves many calls over its stdin and stdout, or a socket. It is
- * one loop that never waits for anything but events; each running call has a keeper, a process that
+ * one loop that waits for nothing but events; each running call has a keeper, a process that
  * starts the call's command, owns whatever that leaves behind, and tells when all of it is gone. In
- * a box that is there for one call, the agent is that keeper.
+ * a box that is there for one call, the agent is that keeper, and waits for what it kills as well.
  */
 #ifndef AGENT_H
 #define AGENT_H
@@ -77,7 +77,7 @@ struct call {
 	bool drop_stdout;
 	bool settled;			/* output is passed on at once */
 	bool told;			/* the keeper was told to end it */
-	bool reported;			/* and has said how it ended */
+	bool reported;			/* it is known how the call ended */
 	bool bereft;			/* its keeper is dead; what that left is being hunted */
 	bool finished;			/* EXIT was sent; it waits to be freed */
 	bool truncated;
@@ -88,7 +88,7 @@ struct call {
 	int64_t deadline_us;
 	int64_t settle_us;		/* output is passed on from then on */
 	int64_t drain_us;		/* streams are cut */
-	int64_t watchdog_us;		/* the keeper must have done what it was told */
+	int64_t watchdog_us;		/* the keeper, if there is one, must have obeyed */
 };
 
 /* A keeper, seen from the agent. */
@@ -145,9 +145,9 @@ struct agent {
 
 /* ---- main loop (loop.c) ---- */
 /*
- * Before there is a channel: takes one call through everything. What the first call would find cold,
- * or still shared with the keeper that was forked, is not so any more; and it tells how fast calls
- * are here.
+ * Before there is a channel: takes one call through everything. What the first call would find
+ * cold, or still shared with the keeper that was forked, is not so any more; and it tells how fast
+ * calls are here.
  */
 void agent_warm_up(struct agent *agent);
 /* Serves the channel until it ends; returns the exit status. */
@@ -206,8 +206,8 @@ void outputs_read(struct agent *agent);
 int keepers_run(struct agent *agent, struct call *call, const struct keeper_task *task);
 /* Makes one in advance. */
 void keepers_prepare(struct agent *agent);
-/* Has a call ended; false: there is nobody to end it. */
-bool keepers_end_call(struct call *call, uint32_t grace_ms);
+/* Has a call ended by whoever runs it. */
+void keepers_end_call(struct call *call, uint32_t grace_ms);
 /* Kills one that does not obey. */
 void keeper_kill(struct keeper *keeper);
 /* Waits for those that ended, ends those that were idle for long, hunts what dead ones left. */

@@ -11,13 +11,8 @@
 
 #define PATIENCE_MS 2000 /* no frame is read meanwhile */
 
-static void ignore_signal(int signo)
-{
-}
-
 void alone_prepare(struct agent *agent)
 {
-	struct sigaction action = {.sa_handler = ignore_signal};
 	sigset_t child;
 
 	if (!agent->surroundings.adopts || !watch_hears_signals())
@@ -29,9 +24,9 @@ void alone_prepare(struct agent *agent)
 	sigemptyset(&child);
 	sigaddset(&child, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &child, NULL);
-	sigaction(SIGCHLD, &action, NULL);
+	system_wake_by(SIGCHLD);
 	/* Unlike one that is ignored, a signal that is handled has its default in the command. */
-	sigaction(SIGPIPE, &action, NULL);
+	system_wake_by(SIGPIPE);
 	agent->alone = true;
 	agent->max_calls = 1;
 }

@@ -185,7 +185,8 @@ void call_stop(struct call *call, enum frame_end reason, uint32_t grace_ms)
 		return;
 	}
 	input_close(&call->in);
-	if (keepers_end_call(call, grace_ms) && !call->told) {
+	keepers_end_call(call, grace_ms);
+	if (call->keeper && !call->told) {
 		call->told = true;
 		call->watchdog_us = call->agent->now_us + ((int64_t)grace_ms + OBEY_MS) * 1000;
 		agent_wake_at(call->agent, call->watchdog_us);

@@ -93,25 +93,21 @@ static void broke_protocol(struct agent *agent, int error)
 	channel_close(agent, FRAME_BYE_PROTOCOL, text);
 }
 
-/* The file system has it at hand then. A file that makes its reader wait is no program. */
-static void look_at_program(const struct frame_host_hello *hello)
+/* The file system has it at hand then. */
+static void look_at_program(const char *name)
 {
-	char name[FRAME_PROGRAM_MAX + 1];
-	const char *path = getenv("PATH");
-	char *found = NULL;
-	int fd;
+	const char *own_path = getenv("PATH");
+	const char *path = own_path ? own_path : PROGRAM_PATH;
+	char *found = malloc(PROGRAM_ROOM(name, path));
+	int code, fd = -1;
 
-	if (!hello->program || hello->program_size > FRAME_PROGRAM_MAX)
+	if (!found)
 		return;
-	memcpy(name, hello->program, hello->program_size);
-	name[hello->program_size] = '\0';
-	if (!path)
-		path = PROGRAM_PATH;
-	if (!strchr(name, '/'))
-		found = malloc(PROGRAM_ROOM(name, path));
-	if (found && program_search(AT_FDCWD, name, path, found))
-		*found = '\0';
-	fd = open(found ? found : name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	strcpy(found, name);
+	code = strchr(name, '/') ? program_check(AT_FDCWD, name)
+				 : program_search(AT_FDCWD, name, path, found);
+	if (!code)
+		fd = open(found, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd >= 0) {
 		posix_fadvise(fd, 0, 0, POSIX_FADV_WILLNEED);
 		close(fd);
@@ -127,7 +123,8 @@ static int take_hello(struct agent *agent, const struct frame *frame)
 	if (error)
 		return error;
 	agent->once |= (hello.flags & FRAME_ONCE) != 0;
-	look_at_program(&hello);
+	if (*hello.program)
+		look_at_program(hello.program);
 	agent->silence_us = hello.silence_ms ? (int64_t)hello.silence_ms * 1000 : NEVER;
 	if (hello.silence_ms)
 		agent_wake_at(agent, agent->now_us + agent->silence_us);

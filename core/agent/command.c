@@ -137,7 +137,7 @@ static int open_directory(struct command *command, const char *path, struct keep
 
 /* ---- Starting it ---- */
 
-/* Runs in the keeper's memory until execve(): nothing may be changed but *failure. */
+/* Runs in our memory until execve(): nothing may be changed but *failure. */
 static void __attribute__((noreturn, noinline))
 become(const struct command *command, volatile int *failure)
 {
@@ -161,7 +161,7 @@ failed:
 	_exit(127);
 }
 
-/* vfork() costs the same however much memory a keeper has; it waits, but only the call's keeper. */
+/* vfork() costs the same however much memory we have. It waits, but for this call alone. */
 static pid_t __attribute__((noinline)) start(const struct command *command, volatile int *failure)
 {
 	pid_t pid = vfork();

@@ -13,7 +13,6 @@
 
 #define SOCKET 3 /* where a keeper has it; a task's descriptors are behind it */
 #define KILL_MS 10000
-#define LOOK_US 10000
 
 /* ---- What a keeper is told ---- */
 
@@ -67,10 +66,6 @@ static void hear(struct run *run)
 
 /* ---- Waiting ---- */
 
-static void child_signal(int signo)
-{
-}
-
 /* Until a child ends, the agent speaks, or it is that time. */
 static void wait_for_news(struct run *run, int64_t until_us)
 {
@@ -89,7 +84,7 @@ static void wait_for_news(struct run *run, int64_t until_us)
 		hear(run);
 }
 
-/* With subreapers, all descendants are waited for. */
+/* With subreapers, all descendants are waited for; and when no command was started, none. */
 static void own_call(struct run *run)
 {
 	int64_t again_us;
@@ -118,7 +113,8 @@ static void sweep_call(struct run *run, const char *mark)
 		int64_t now = reap_clock_us();
 
 		if (now >= give_up) {
-			run_set_cleanup(run, FRAME_UNKNOWN, "it does not end although it was killed");
+			run_set_cleanup(run, FRAME_UNKNOWN,
+					"it does not end although it was killed");
 			return;
 		}
 		if (give_up == INT64_MAX &&
@@ -127,7 +123,7 @@ static void sweep_call(struct run *run, const char *mark)
 			give_up = now + KILL_MS * 1000;
 		}
 		if (give_up != INT64_MAX)
-			wait_for_news(run, now + LOOK_US);
+			wait_for_news(run, now + RUN_LOOK_US);
 		else
 			wait_for_news(run, run->told ? run->kill_us : INT64_MAX);
 	}
@@ -210,12 +206,11 @@ static void move_descriptors(int socket, struct keeper_task *task, int null_fd)
 /* Nobody may end a keeper by a signal but with SIGKILL; it looks at SIGCHLD while it waits. */
 static void set_signals(void)
 {
-	struct sigaction action = {.sa_handler = child_signal};
 	sigset_t all;
 
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, NULL);
-	sigaction(SIGCHLD, &action, NULL);
+	system_wake_by(SIGCHLD);
 	signal(SIGPIPE, SIG_DFL);
 }
 

@@ -69,6 +69,9 @@ struct run {
 	int64_t kill_us;	/* KILL is due */
 };
 
+/* What gives no sign of its end is looked at so often. */
+#define RUN_LOOK_US 10000
+
 /* Starts the command; whether that went well is told by run_is_over(). */
 void run_begin(struct run *run, const struct keeper_task *task);
 /* TERM now, KILL after the grace. */

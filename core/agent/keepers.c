@@ -216,7 +216,7 @@ int keepers_run(struct agent *agent, struct call *call, const struct keeper_task
 	return 0;
 }
 
-bool keepers_end_call(struct call *call, uint32_t grace_ms)
+void keepers_end_call(struct call *call, uint32_t grace_ms)
 {
 	const struct keeper_message message = {.kind = KEEPER_END, .grace_ms = grace_ms};
 	struct keeper *keeper = call->keeper;
@@ -225,14 +225,13 @@ bool keepers_end_call(struct call *call, uint32_t grace_ms)
 		run_end(&call->agent->own, grace_ms);
 		/* alone_look() comes before the rest of a turn, and sees in the next one when. */
 		agent_wake_at(call->agent, call->agent->now_us);
-		return true;
+		return;
 	}
 	if (!keeper)
-		return false;
+		return;
 	/* A command of its user's may have stopped it. */
 	kill(keeper->pid, SIGCONT);
 	send(keeper->item.fd, &message, sizeof(message), MSG_DONTWAIT | MSG_NOSIGNAL);
-	return true;
 }
 
 void keeper_kill(struct keeper *keeper)

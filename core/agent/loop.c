@@ -74,6 +74,7 @@ void agent_warm_up(struct agent *agent)
 	/* Ourselves, where that can be done: an exec that fails warms less. */
 	static const char block[] = "\0/proc/self/exe\0--version";
 	static const unsigned char input[1024];
+	const int64_t begun_us = agent_clock_us();
 	const struct frame_call asked = {
 		.flags = FRAME_STDIN_WHOLE,
 		.timeout_ms = 1000,
@@ -87,7 +88,6 @@ void agent_warm_up(struct agent *agent)
 		.stdin_data = input,
 	};
 
-	int64_t begun_us = agent_clock_us();
 
 	agent->in.fd = agent->out.fd = -1;
 	if (call_run(agent, 1, &asked))

@@ -59,7 +59,7 @@ static void remove_file(char *path)
 		rmdir(path);
 }
 
-/* Its keepers see that it is gone, and end what runs. */
+/* Its keepers see that it is gone, and end what runs; without them its box ends. */
 static void end_by_signal(int signo)
 {
 	_exit(128 + signo);

@@ -8,8 +8,6 @@
 #include "keeper.h"
 #include "system.h"
 
-#define LOOK_US 10000
-
 void run_begin(struct run *run, const struct keeper_task *task)
 {
 	run->pid = command_start(task, run->surroundings, &run->report);
@@ -95,7 +93,7 @@ bool run_is_over(struct run *run, int64_t *again_us)
 	if (!wait_for_ended(run)) {
 		if (!time_is_up(run)) {
 			*again_us = !run->told ? INT64_MAX
-				    : run->ended ? reap_clock_us() + LOOK_US : run->kill_us;
+				    : run->ended ? reap_clock_us() + RUN_LOOK_US : run->kill_us;
 			return false;
 		}
 		if (!run->ended)

@@ -43,6 +43,17 @@ void system_default_signals(void)
 #endif
 }
 
+static void do_nothing(int signo)
+{
+}
+
+void system_wake_by(int signo)
+{
+	const struct sigaction action = {.sa_handler = do_nothing};
+
+	sigaction(signo, &action, NULL);
+}
+
 bool system_hide(void)
 {
 #ifdef AGENT_LINUX

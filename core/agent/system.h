@@ -22,6 +22,8 @@
 void system_close_from(int first);
 /* Nothing is ignored, as it would be in commands as well. */
 void system_default_signals(void);
+/* The signal does nothing but end a wait; a command has its default again. */
+void system_wake_by(int signo);
 /* Others of this user cannot look into this process or write to its descriptors. */
 bool system_hide(void);
 /* Orphans among this process's descendants become its children. */

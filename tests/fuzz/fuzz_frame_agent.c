@@ -56,9 +56,8 @@ int keepers_run(struct agent *agent, struct call *call, const struct keeper_task
 	return 0;
 }
 
-bool keepers_end_call(struct call *call, uint32_t grace_ms)
+void keepers_end_call(struct call *call, uint32_t grace_ms)
 {
-	return call->keeper;
 }
 
 void keeper_kill(struct keeper *keeper)
@@ -141,7 +140,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static unsigned char in[FRAME_READER_MIN], out[FRAME_READER_MIN];
 	static struct agent agent;
-	struct frame_host_hello hello = {FRAME_VERSION, 0, 50, NULL, 0};
+	struct frame_host_hello hello = {FRAME_VERSION, 0, 50, ""};
 	size_t step = size ? 1 + data[0] * 16u : 1;
 	struct frame_reader host;
 	size_t room;

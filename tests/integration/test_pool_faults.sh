@@ -56,6 +56,16 @@ agent()
 	docker inspect --format '{{.State.Pid}}' "$box"
 }
 
+agent_has_children()
+{
+	grep -q . "/proc/$(agent)/task/$(agent)/children"
+}
+
+agent_has_none()
+{
+	! agent_has_children
+}
+
 cli()
 {
 	name=$(docker inspect --format '{{.Name}}' "$box")
@@ -180,6 +190,14 @@ fault paused "docker pause of a call with time left" 'lost 0 proven * has not an
 fault stopped "an agent that was stopped" 'lost 0 proven * has not answered for *'
 
 # ---- Commands against the agent ----
+
+# Orphans of a box that waits become the agent's.
+wait_until_full
+box=$(boxes | head -n 1)
+docker exec "$box" sh -c '(sleep 1 &)'
+wait_for "the orphan" agent_has_children
+wait_for "the end of the orphan" agent_has_none
+ok $? "the agent of a box that waits takes care of its orphans"
 
 # It runs the command itself, as the first process of the box, which no signal of theirs reaches.
 command_ends "$chorus_kill_agents echo out; exit 3" 'exited 3 proven ?out? ;*' "a command cannot kill the agent"

@@ -246,7 +246,7 @@ static inline void host_say_hello(struct agent_host *host, const struct frame_ho
 
 static inline void host_greet(struct agent_host *host, uint32_t flags, uint32_t silence_ms)
 {
-	host_say_hello(host, &(struct frame_host_hello){FRAME_VERSION, flags, silence_ms, NULL, 0});
+	host_say_hello(host, &(struct frame_host_hello){FRAME_VERSION, flags, silence_ms, ""});
 }
 
 static inline void host_start(struct agent_host *host)

@@ -180,6 +180,23 @@ static int count_children(pid_t pid)
 	return n;
 }
 
+/* One that has children already could not tell them from the call's. */
+static void test_children_from_before_are_left_alone(void **state)
+{
+	struct agent_host host;
+
+	host_start_as(&host,
+		      (const char *const[]){"/bin/sh", "-c", "sleep 1000 >&2 & exec \"$0\" --once",
+					    program, NULL},
+		      NULL);
+	host_greet(&host, 0, 0);
+	assert_true(host.hello.max_calls > 1);
+	wait_until_ready(&host, host_ask(&host, ASK("echo ready; exec sleep 1000")));
+	/* With the helper. */
+	assert_int_equal(count_children(host.pid), 2);
+	host_stop(&host);
+}
+
 /* What has lost its parent and ends while the command runs takes no place. */
 static void test_orphans_that_end_are_waited_for(void **state)
 {
@@ -199,14 +216,14 @@ static void test_orphans_that_end_are_waited_for(void **state)
 /* Greets with that guess and has a call run; was the file opened? */
 static bool looks_at(const char *file, const char *guess)
 {
-	struct frame_host_hello hello = {.version = FRAME_VERSION, .program = guess};
+	struct frame_host_hello hello = {.version = FRAME_VERSION};
 	_cleanup_close_ int watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	struct agent_host host;
 	struct host_call *call;
 	char events[4096];
 
 	assert_true(inotify_add_watch(watch, file, IN_OPEN) >= 0);
-	hello.program_size = strlen(guess);
+	strcpy(hello.program, guess);
 	host_start_as(&host, (const char *const[]){program, "--once", NULL}, NULL);
 	host_say_hello(&host, &hello);
 	call = host_run(&host, ASK("true"));
@@ -254,6 +271,7 @@ int main(void)
 		cmocka_unit_test(test_cancel),
 		cmocka_unit_test(test_end_of_the_channel),
 		cmocka_unit_test(test_there_is_one_call),
+		cmocka_unit_test(test_children_from_before_are_left_alone),
 		cmocka_unit_test(test_orphans_that_end_are_waited_for),
 		cmocka_unit_test(test_a_program_that_is_likely_is_looked_at),
 	};

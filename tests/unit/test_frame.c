@@ -63,7 +63,7 @@ static void test_agent_hello(void **state)
 
 static void test_host_hello(void **state)
 {
-	const struct frame_host_hello hello = {1, FRAME_ONCE, 90000, NULL, 0};
+	const struct frame_host_hello hello = {1, FRAME_ONCE, 90000, ""};
 	struct frame_host_hello back;
 	struct frame frame;
 	size_t size = frame_put_host_hello(bytes, sizeof(bytes), &hello);
@@ -74,30 +74,29 @@ static void test_host_hello(void **state)
 	assert_int_equal(back.version, 1);
 	assert_int_equal(back.flags, FRAME_ONCE);
 	assert_int_equal(back.silence_ms, 90000);
-	assert_null(back.program);
+	assert_string_equal(back.program, "");
 }
 
 static void test_program_in_host_hello(void **state)
 {
-	struct frame_host_hello hello = {1, 0, 0, .program = "/a b", .program_size = 4}, back;
-	char large[FRAME_PROGRAM_MAX + 1];
+	struct frame_host_hello hello = {.version = 1, .program = "/a b"}, back;
 	size_t size = frame_put_host_hello(bytes, sizeof(bytes), &hello);
 	struct frame frame;
 
-	is_hex(size, MAGIC "10000000 01 000000 00000000 0100 0000 00000000 00000000 2f612062");
+	is_hex(size, MAGIC "11000000 01 000000 00000000 0100 0000 00000000 00000000 2f61206200");
 	assert_int_equal(read_back(FRAME_FROM_HOST, size, true, &frame), 1);
 	assert_int_equal(frame_get_host_hello(&frame, &back), 0);
-	assert_int_equal(back.program_size, 4);
-	assert_memory_equal(back.program, "/a b", 4);
+	assert_string_equal(back.program, "/a b");
 	assert_int_equal(frame_put_host_hello(bytes, size - 1, &hello), 0);
-	/* A guess that is too long is none. */
-	memset(large, 'x', sizeof(large));
-	hello.program = large;
-	hello.program_size = sizeof(large);
-	assert_int_equal(frame_put_host_hello(bytes, sizeof(bytes), &hello), size - 4);
-	hello.program_size--;
-	assert_int_equal(frame_put_host_hello(bytes, sizeof(bytes), &hello),
-			 size - 4 + FRAME_PROGRAM_MAX);
+	memset(hello.program, 'x', FRAME_PROGRAM_MAX);
+	size = frame_put_host_hello(bytes, sizeof(bytes), &hello);
+	assert_int_equal(read_back(FRAME_FROM_HOST, size, true, &frame), 1);
+	assert_int_equal(frame_get_host_hello(&frame, &back), 0);
+	assert_string_equal(back.program, hello.program);
+	/* One without an end is none. */
+	frame.size--;
+	assert_int_equal(frame_get_host_hello(&frame, &back), 0);
+	assert_string_equal(back.program, "");
 }
 
 static void test_small_frames(void **state)
