@@ -185,7 +185,11 @@ static void test_an_agent_that_is_stopped(void **state)
 	request = request_for(ARGV("sh", "-c", script), &answer);
 	request.env = env;
 	run(channel, &request, &answer);
-	assert_true(answer.result.lost);
+	if (!answer.result.lost)
+		fail_msg("the call ended: end %d, status %u, error %u, text %s, stderr %.*s",
+			 (int)answer.result.exit.end, (unsigned int)answer.result.exit.status,
+			 (unsigned int)answer.result.exit.error_number, answer.result.exit.text,
+			 (int)answer.out[1].size, answer.out[1].data ? answer.out[1].data : "");
 	assert_false(answer.result.overdue);
 	assert_contains(answer.result.message, "has not answered for 15 s");
 	assert_false(channel_is_usable(channel));
