@@ -362,17 +362,17 @@ static void count_way(const struct call *call)
 	pthread_mutex_unlock(&call->sandbox->lock);
 }
 
+/* 0: it ran; 1: it has no box, as its result says; or an error. */
 static int run_in_box(struct call *call, struct hookbox_error *error)
 {
 	int code = call_enter_box(call, error);
 
 	if (code)
-		return code < 0 ? code : 0;
+		return code;
 	if (call->sandbox->run.run)
 		call_run_extension(call);
 	else if (!call_run_pool(call) && !call_run_channel(call))
 		run_one_off(call);
-	count_way(call);
 	call_forget_box(call);
 	return 0;
 }
@@ -399,10 +399,12 @@ int sandbox_call(struct sandbox *sandbox, const struct hookbox_call *asked,
 			if (!code)
 				code = run_in_box(call, error);
 		}
+		if (!code)
+			count_way(call);
 	}
 	if (sandbox->pool)
 		pool_call_ended(sandbox->pool);
-	if (!code)
+	if (code >= 0)
 		code = finish_result(call, error);
 	if (!code)
 		*result = take_pointer(call->result);

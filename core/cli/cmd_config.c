@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* hookbox config check, show: what the configuration says, and what that comes to. */
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "cleanup.h"
 #include "cli.h"
 #include "host.h"
+#include "near.h"
 #include "plugin.h"
 
 /* Stands for values that are not shown. */
@@ -27,13 +31,72 @@ static int print_wrong(struct cli *cli, const char *sentence)
 	return cli_print(cli, &json) ? CLI_FAILED : CLI_NO;
 }
 
-static int print_right(struct cli *cli, const struct config *config)
+/* The names of all backends that a mode can be. */
+static int find_backends(struct cli *cli, struct strv *names, struct hookbox_error *error)
+{
+	_cleanup_strv_ struct strv dirs = {0};
+	struct plugin_files files = {0};
+	int code = cli_plugin_dirs(cli, &dirs, error);
+
+	if (!code)
+		code = plugin_files_find(strv_view(&dirs), &files, error);
+	strv_add(names, direct_plugin.name);
+	for (size_t i = 0; i < files.n; i++)
+		strv_add(names, files.v[i].name);
+	plugin_files_free(&files);
+	return code ? code : names->failed ? error_no_memory(error) : 0;
+}
+
+static bool is_among(const char *name, size_t length, const struct strv *names)
+{
+	for (size_t i = 0; i < names->n; i++)
+		if (!strncmp(names->v[i], name, length) && !names->v[i][length])
+			return true;
+	return false;
+}
+
+/* "MODE.key" counts in that mode alone. Where no backend has the name, it may be a slip. */
+static void check_key(const struct ini_section *section, const struct ini_key *key,
+		      const struct strv *backends, struct strv *warnings)
+{
+	const char *dot = strchr(key->key, '.');
+	struct hookbox_error error = {0};
+	_cleanup_free_ char *mode = NULL;
+
+	if (!dot || is_among(key->key, (size_t)(dot - key->key), backends))
+		return;
+	mode = strndup(key->key, (size_t)(dot - key->key));
+	near_error(&error, -ENOENT, mode ? mode : "", strv_view(backends),
+		   "%s: [sandbox %s] %s: the key counts for nothing, as there is no backend \"%s\"",
+		   key->where, section->name, key->key, mode ? mode : "");
+	strv_add(warnings, error.message);
+}
+
+static int find_warnings(struct cli *cli, const struct config *config, struct strv *warnings,
+			 struct hookbox_error *error)
+{
+	_cleanup_strv_ struct strv backends = {0};
+	int code = find_backends(cli, &backends, error);
+
+	for (size_t i = 0; i < config->ini.n_sections && !code; i++) {
+		const struct ini_section *section = &config->ini.sections[i];
+
+		for (size_t k = 0; k < section->n_keys && !strcmp(section->kind, "sandbox"); k++)
+			check_key(section, &section->keys[k], &backends, warnings);
+	}
+	return code ? code : warnings->failed ? error_no_memory(error) : 0;
+}
+
+static int print_right(struct cli *cli, const struct config *config, const struct strv *warnings)
 {
 	_cleanup_buf_ struct buf out = {0};
 
+	for (size_t i = 0; i < warnings->n && !cli->json; i++)
+		cli_warn("%s", warnings->v[i]);
 	if (cli->json) {
 		json_put_open(&out, NULL, '{');
 		json_put_bool(&out, "ok", true);
+		json_put_texts(&out, "warnings", strv_view(warnings));
 		json_put_texts(&out, "files", strv_view(&config->files));
 		json_put_int(&out, "hooks", (long long)config->n_hooks);
 		json_put_int(&out, "sandboxes", (long long)config->n_sandboxes);
@@ -49,12 +112,15 @@ static int print_right(struct cli *cli, const struct config *config)
 static int run_check(struct cli *cli)
 {
 	struct hookbox_error error = {0};
+	_cleanup_strv_ struct strv warnings = {0};
 	_cleanup_box_ struct hookbox *box = NULL;
 
 	if (cli_no_options(cli) || !cli_operands(cli, 0, 0, ""))
 		return cli->status;
 	box = cli_open(cli, NULL, &error);
-	return box ? print_right(cli, host_config(box)) : print_wrong(cli, error.message);
+	if (!box || find_warnings(cli, host_config(box), &warnings, &error))
+		return print_wrong(cli, error.message);
+	return print_right(cli, host_config(box), &warnings);
 }
 
 /*
@@ -188,6 +254,26 @@ static void show_param(struct printer *printer, const struct config_sandbox *san
 	show_list(printer, param->key, strv_view(&items));
 }
 
+/* How calls reach a box: what the backend has no use for is left out. */
+static void show_ways(struct printer *printer, const struct config_sandbox *sandbox,
+		      const struct sandbox_plugin_v1 *plugin)
+{
+	const char *agent = sandbox->agent_path ? sandbox->agent_path : "auto";
+
+	if (plugin->flags & (SANDBOX_KEPT | SANDBOX_FRESH))
+		show_text(printer, "agent", sandbox->agent ? agent : "off");
+	if (plugin->flags & SANDBOX_KEPT)
+		show_int(printer, "agent_idle", sandbox->agent_idle_ms);
+	if (sandbox->multiplex)
+		show_text(printer, "multiplex", sandbox->multiplex == CONFIG_YES ? "yes" : "no");
+	if (!(plugin->flags & SANDBOX_FRESH))
+		return;
+	show_int(printer, "pool", sandbox->pool);
+	show_int(printer, "pool_max_age", sandbox->pool_max_age_ms);
+	show_text(printer, "network_keeper", sandbox->network_keeper ? "yes" : "no");
+	show_text(printer, "socket", sandbox->socket ? "auto" : "off");
+}
+
 static void show_sandbox(struct printer *printer, const struct config_sandbox *sandbox,
 			 const struct sandbox_plugin_v1 *plugin)
 {
@@ -199,6 +285,7 @@ static void show_sandbox(struct printer *printer, const struct config_sandbox *s
 	show_int(printer, "timeout_ms", sandbox->timeout_ms);
 	show_int(printer, "stdout_limit", (long long)sandbox->stdout_limit);
 	show_int(printer, "stderr_limit", (long long)sandbox->stderr_limit);
+	show_ways(printer, sandbox, plugin);
 	for (uint32_t i = 0; i < plugin->n_params; i++) {
 		struct sandbox_param param;
 

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -181,26 +182,39 @@ static void expect_cancelled(struct kit *kit, struct hookbox_call call)
 
 struct trigger {
 	struct hookbox_cancel *cancel;
-	int64_t after_ms;
+	atomic_bool started;
 };
 
-static void *fire_later(void *data)
+static int note_started(void *data, int stream, const void *bytes, size_t n)
+{
+	atomic_store((atomic_bool *)data, true);
+	return 0;
+}
+
+/* A busy machine may take long to begin; then the call is really under way for a moment. */
+static void *fire_when_started(void *data)
 {
 	struct trigger *trigger = data;
 
-	usleep((useconds_t)trigger->after_ms * 1000);
+	for (int i = 0; i < 6000 && !atomic_load(&trigger->started); i++)
+		usleep(10000);
+	usleep(200000);
 	hookbox_cancel_fire(trigger->cancel);
 	return NULL;
 }
 
 static void cancel_from_thread(struct kit *kit)
 {
-	struct hookbox_call call = {.cancel = hookbox_cancel_new()};
-	struct trigger trigger = {call.cancel, 2 * kit->patience_ms};
+	struct trigger trigger = {.cancel = hookbox_cancel_new()};
+	struct hookbox_call call = {
+		.cancel = trigger.cancel,
+		.sink = note_started,
+		.sink_data = &trigger.started,
+	};
 	pthread_t thread;
 
 	EXPECT(kit, call.cancel, "no cancel object could be made");
-	if (pthread_create(&thread, NULL, fire_later, &trigger)) {
+	if (pthread_create(&thread, NULL, fire_when_started, &trigger)) {
 		kit_fail(kit, "no thread could be made");
 	} else {
 		expect_cancelled(kit, call);

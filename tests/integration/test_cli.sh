@@ -257,6 +257,30 @@ run config check
 like "$status/$out" "0/$config is fine: * hooks, 1 sandbox" "config check"
 run config check --json
 like "$status/$out" '0/{"ok":true,*"sandboxes":1}' "config check --json"
+cat >"$dir/ways.ini" <<-INI
+	[sandbox here]
+	mode = direct
+	docker_rum.pool = 4
+	direct.timeout_ms = 5s
+INI
+run config check -c "$dir/ways.ini"
+like "$status/$out/$err" "0/*is fine*/hookbox: warning: $dir/ways.ini:3: *here*docker_rum.pool: *no backend \"docker_rum\"*" \
+	"config check: a key for a mode that no backend has is a warning"
+cat >>"$dir/ways.ini" <<-INI
+	[sandbox fresh]
+	mode = docker_run
+	image = busybox
+	pool = 4
+	pool_max_age = 1m
+INI
+run config show --plugin-dir "$top_builddir/plugins/.libs" -c "$dir/ways.ini"
+like "$out" "*[[]sandbox here]*agent = auto*pool = 4
+pool_max_age = 60000
+network_keeper = no
+socket = auto
+*" "config show: how calls reach a box"
+run config check --json -c "$dir/ways.ini" --plugin-dir "$top_builddir/plugins/.libs"
+like "$status/$out/$err" '0/{"ok":true,"warnings":\["*ways.ini:3: *"\],*}/' "... and with --json on stdout"
 run config show
 like "$status/$out" "0/*$config:1*mode = direct*env = TOKEN=(hidden)*shell = sh*command = $dir/allow*timeout_ms = 2000*" \
 	"config show: effective values"
