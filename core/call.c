@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A one-off call: request, plan, process, judgement, ending. */
+/* A call, from the request to the result, and the way of a process for each. */
 #include "call.h"
 
 #include <errno.h>

@@ -205,7 +205,7 @@ static int take_channel(const struct call *call, struct channel **channel)
 	}
 	pthread_mutex_unlock(&sandbox->lock);
 	if (*channel && channel_is_full(*channel)) {
-		old = take_pointer(*channel);
+		channel_release(take_pointer(*channel));
 		problem = CHANNEL_NO_WAY;
 	}
 	if (old)
@@ -259,6 +259,14 @@ static void set_not_started(struct call *call, const struct frame_exit *end)
 	}
 }
 
+/* We wanted it to end, and why counts, not how it then went. */
+static void set_stopped_by(struct call *call, enum frame_end reason)
+{
+	set_stopped(call, reason == FRAME_CANCELLED	 ? SPAWN_CANCELLED
+			  : reason == FRAME_OUTPUT_LIMIT ? SPAWN_OUTPUT_LIMIT
+							 : SPAWN_TIMED_OUT);
+}
+
 static void judge_exit(struct call *call, const struct channel_result *ended)
 {
 	const struct frame_exit *end = &ended->exit;
@@ -267,6 +275,10 @@ static void judge_exit(struct call *call, const struct channel_result *ended)
 	switch (end->end) {
 	case FRAME_EXITED:
 	case FRAME_SIGNALED:
+		if (ended->stopping) {
+			set_stopped_by(call, ended->stopping);
+			break;
+		}
 		result->end = end->end == FRAME_EXITED ? HOOKBOX_EXITED : HOOKBOX_SIGNALED;
 		result->status = (int)end->status;
 		break;
@@ -310,9 +322,7 @@ static void judge(struct call *call, const struct channel_result *ended)
 		set_totals(call, &ended->exit);
 		judge_exit(call, ended);
 	} else if (ended->overdue) {
-		set_stopped(call, ended->stopping == FRAME_CANCELLED	? SPAWN_CANCELLED
-				  : ended->stopping == FRAME_OUTPUT_LIMIT ? SPAWN_OUTPUT_LIMIT
-									  : SPAWN_TIMED_OUT);
+		set_stopped_by(call, ended->stopping);
 	} else {
 		call->result->end = ended->sent ? HOOKBOX_LOST : HOOKBOX_NOT_STARTED;
 		result_set_message(call->result, "%s: %s", call->sandbox->plugin->name,

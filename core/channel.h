@@ -89,7 +89,7 @@ struct channel_result {
 	struct frame_exit exit;		/* when not `lost` */
 	bool lost;			/* the channel broke under it ... */
 	bool overdue;			/* ... after it was to have ended */
-	enum frame_end stopping;	/* what KILL said; 0: it was not sent */
+	enum frame_end stopping;	/* why it was to end, if we wanted it to, else 0 */
 	bool sent;			/* it may have been started */
 	bool read;			/* something of stdin_fd is gone */
 	char message[1024];		/* of a loss: one sentence */

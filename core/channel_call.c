@@ -32,7 +32,7 @@ struct runner {
 	bool stdin_ended;		/* EOF was sent, or nobody reads */
 	struct relay relay[2];
 	uint64_t granted[2];		/* consumed since the last CREDIT */
-	enum frame_end stopping;	/* what KILL said; 0: it was not sent */
+	enum frame_end stopping;	/* why it was to end; 0: nobody wanted it to */
 	int64_t overdue_us;
 	int64_t asked_us;		/* 0: the agent was not asked for it yet */
 	bool answered;
@@ -109,15 +109,18 @@ static int send_call(struct runner *runner)
 	return 0;
 }
 
-static void send_kill(struct runner *runner, enum frame_end reason)
+/* The first reason counts, also when the command has ended meanwhile. */
+static void stop_call(struct runner *runner, enum frame_end reason)
 {
 	const struct frame_kill kill = {.reason = reason, .grace_ms = FRAME_CALLS_GRACE};
 	struct channel *channel = runner->channel;
 	void *to;
 
-	if (runner->stopping || runner->call.done)
+	if (runner->stopping)
 		return;
 	runner->stopping = reason;
+	if (runner->call.done)
+		return;
 	runner->overdue_us = clock_us() + runner->request->grace_ms * 1000 + OVERDUE_US;
 	runner->asked_us = 0;
 	runner->source = -1;
@@ -125,6 +128,18 @@ static void send_kill(struct runner *runner, enum frame_end reason)
 	if (to)
 		channel_commit(&channel->control,
 			       frame_put_kill(to, FRAME_SMALL_MAX, runner->call.id, &kill));
+}
+
+static enum frame_end reason_of(int stop)
+{
+	return stop == SPAWN_STOP_LIMIT ? FRAME_OUTPUT_LIMIT : FRAME_CANCELLED;
+}
+
+/* The same without the lock, when the call is over: there is nobody to tell. A lost one stays so. */
+static void stop_late(struct runner *runner, enum frame_end reason)
+{
+	if (!runner->stopping && runner->call.done)
+		runner->stopping = reason;
 }
 
 static void send_credit(struct runner *runner, int index)
@@ -210,7 +225,7 @@ static void read_source(struct runner *runner)
 		/* Half an input must not look like a whole one. */
 		snprintf(runner->result->message, sizeof(runner->result->message),
 			 "the input cannot be read: %s", strerror(errno));
-		send_kill(runner, FRAME_CANCELLED);
+		stop_call(runner, FRAME_CANCELLED);
 		return;
 	}
 	if (!n) {
@@ -253,7 +268,7 @@ static bool take_output(struct runner *runner, int index)
 	runner->granted[index] += came.size;
 	buf_free(&came);
 	if (stop)
-		send_kill(runner, stop == SPAWN_STOP_LIMIT ? FRAME_OUTPUT_LIMIT : FRAME_CANCELLED);
+		stop_call(runner, reason_of(stop));
 	if (runner->granted[index] >= CHANNEL_WINDOW / 4 && !runner->call.done)
 		send_credit(runner, index);
 	return true;
@@ -272,7 +287,7 @@ static void write_relay(struct runner *runner, int index)
 	if (!waiting->size)
 		relay_close(&runner->relay[index]);
 	if (!waiting->size || relay_write(&runner->relay[index], waiting))
-		send_kill(runner, FRAME_CANCELLED);
+		stop_call(runner, FRAME_CANCELLED);
 }
 
 /* ---- The whole ---- */
@@ -298,7 +313,7 @@ static void fill_own(const struct runner *runner, struct pollfd own[OWN_COUNT])
 static void serve_own(struct runner *runner, const struct pollfd own[OWN_COUNT])
 {
 	if (own[OWN_CANCEL].revents)
-		send_kill(runner, FRAME_CANCELLED);
+		stop_call(runner, FRAME_CANCELLED);
 	/* Meanwhile others may have filled the queue. */
 	if (own[OWN_SOURCE].revents && runner->source >= 0 && may_send_stdin(runner))
 		read_source(runner);
@@ -366,16 +381,18 @@ static void drain_relays(struct runner *runner)
 				.events = POLLOUT,
 			};
 		fds[2] = (struct pollfd){.fd = runner->request->cancel_fd, .events = POLLIN};
-		if (left <= 0 ||
-		    (poll(fds, 3, (int)(left / 1000 < 60000 ? left / 1000 + 1 : 60000)) > 0 &&
-		     fds[2].revents)) {
+		if (left > 0 &&
+		    poll(fds, 3, (int)(left / 1000 < 60000 ? left / 1000 + 1 : 60000)) > 0 &&
+		    fds[2].revents)
+			stop_late(runner, FRAME_CANCELLED);
+		if (left <= 0 || fds[2].revents) {
 			runner->call.exit.flags |= FRAME_TRUNCATED;
 			return;
 		}
 		for (int i = 0; i < 2; i++)
 			if (fds[i].revents &&
 			    relay_write(&runner->relay[i], runner->request->stream[i].relay))
-				return;
+				stop_late(runner, FRAME_CANCELLED);
 	}
 }
 
@@ -483,10 +500,14 @@ static void finish(struct runner *runner)
 	for (int i = 0; i < 2; i++) {
 		const struct spawn_stream *stream = &runner->request->stream[i];
 
+		int stop = 0;
+
 		/* What came before the channel broke is the command's all the same. */
 		if (runner->call.came[i].size)
-			stream->consume(stream->data, runner->call.came[i].data,
-					runner->call.came[i].size);
+			stop = stream->consume(stream->data, runner->call.came[i].data,
+					       runner->call.came[i].size);
+		if (stop)
+			stop_late(runner, reason_of(stop));
 		buf_free(&runner->call.came[i]);
 	}
 	drain_relays(runner);

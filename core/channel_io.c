@@ -419,6 +419,8 @@ enum { LEAD_IN, LEAD_WORDS, LEAD_CARRIER, LEAD_OUT, LEAD_WAKE, LEAD_COUNT };
 
 static void lead(struct channel *channel, struct pollfd *own, nfds_t n_own, int64_t until_us)
 {
+	/* First: it may have something to write. */
+	int64_t ask = keep_alive(channel);
 	struct pollfd fds[LEAD_COUNT + CHANNEL_OWN_FDS] = {
 		[LEAD_IN] = {.fd = channel_frames_in(channel), .events = POLLIN},
 		[LEAD_WORDS] = {.fd = channel->process.out[1], .events = POLLIN},
@@ -428,7 +430,6 @@ static void lead(struct channel *channel, struct pollfd *own, nfds_t n_own, int6
 			      .events = POLLOUT},
 		[LEAD_WAKE] = {.fd = channel->wake_fd, .events = POLLIN},
 	};
-	int64_t ask = keep_alive(channel);
 	uint64_t count;
 
 	if (channel->broken)

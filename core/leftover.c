@@ -388,6 +388,7 @@ int leftover_kill(const char *mark, bool prefix, struct spawn_since since,
 {
 	_cleanup_free_ char *text = NULL;
 	struct search search = {.since = since};
+	int doubts = 0;	/* passes in a row that found nothing but what may be a stranger */
 
 	if (asprintf(&text, SPAWN_MARK "=%s", mark) < 0)
 		return error_no_memory(error);
@@ -412,7 +413,8 @@ int leftover_kill(const char *mark, bool prefix, struct spawn_since since,
 		if (!search.found && !search.in_doubt &&
 		    (!search.dying || (!search.killed && i >= DOUBT_PASSES)))
 			return 0;
-		if (!search.killed && i >= DOUBT_PASSES)
+		doubts = search.found || (search.killed && search.dying) ? 0 : doubts + 1;
+		if (doubts > DOUBT_PASSES)
 			return error_set(error, -EACCES,
 					 "process %d does not show its environment and may be "
 					 "left of the call; look at it",

@@ -217,8 +217,10 @@ struct pool_box *pool_take(struct pool *pool, const char *program)
 		pthread_mutex_unlock(&pool->lock);
 		usable = !pool_box_is_too_old(pool, box) && channel_is_usable(box->channel);
 		pthread_mutex_lock(&pool->lock);
-		if (usable)
+		if (usable) {
+			pool->died_young = 0;
 			break;
+		}
 		pool_retire(pool, box);
 		pool_signal(pool->wake_fd);
 	}

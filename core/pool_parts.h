@@ -67,6 +67,7 @@ struct pool {
 	enum pool_way mounted;		/* POOL_MOUNTED, or POOL_SOCKET where that is wanted */
 	bool way_works;
 	unsigned int failed_in_row;
+	unsigned int died_young;	/* since a call took a box */
 	struct pool_box *network_keeper; /* NULL: it has to be made before the others */
 	bool network_coming;		/* it is being made */
 	struct pool_list waiting;	/* the oldest first */

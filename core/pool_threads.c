@@ -223,7 +223,22 @@ static void take_way(struct pool *pool, enum pool_way way, const struct pool_box
 	/* An agent that did not find the socket came by its stdout; so will the others. */
 	pool->way = way == POOL_SOCKET && !channel_has_socket(box->channel) ? POOL_MOUNTED : way;
 	pool->way_works = true;
-	pool->failed_in_row = 0;
+	pool->failed_in_row = pool->died_young;
+}
+
+/* Without the lock meanwhile. */
+static void take_early_death(struct pool *pool, const struct pool_box *box)
+{
+	if (clock_us() - box->born_us >= YOUNG_US)
+		return;
+	put_off(pool);
+	if (++pool->died_young != 2)
+		return;
+	pthread_mutex_unlock(&pool->lock);
+	log_write(pool->sandbox->context.log, SANDBOX_LOG_WARNING,
+		  "[sandbox %s] boxes of the pool end before a call comes; they are made more and "
+		  "more seldom until one is used", pool->sandbox->name);
+	pthread_mutex_lock(&pool->lock);
 }
 
 static void take_keeper(struct pool *pool, struct pool_box *box)
@@ -340,8 +355,7 @@ static void look_at(struct pool *pool, struct pool_box *box)
 		return;
 	}
 	pool->stats.deaths++;
-	if (clock_us() - box->born_us < YOUNG_US)
-		put_off(pool);
+	take_early_death(pool, box);
 	pool_retire(pool, box);
 	pthread_cond_broadcast(&pool->changed);
 }
@@ -362,8 +376,7 @@ static void look_at_keeper(struct pool *pool)
 	pthread_mutex_lock(&pool->lock);
 	if (usable)
 		return;
-	if (clock_us() - keeper->born_us < YOUNG_US)
-		put_off(pool);
+	take_early_death(pool, keeper);
 	while (!TAILQ_EMPTY(&pool->waiting))
 		retire_waiting(pool, TAILQ_FIRST(&pool->waiting));
 	retire_keeper(pool);

@@ -162,7 +162,7 @@ static void __attribute__((noreturn)) end_with_leftovers(const struct keeper_sur
 {
 	const char *why;
 
-	while (found->adopts && !reap_all(0, KILL_MS, &why))
+	while (found->adopts && !reap_all(0, NULL, KILL_MS, &why))
 		reap_pause_us(100000);
 	_exit(1);
 }

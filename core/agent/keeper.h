@@ -38,7 +38,7 @@ struct keeper_task {
 
 /* Keeper to agent: how it ended, sent when all is gone, or will not go. */
 struct keeper_report {
-	uint8_t end;		/* FRAME_EXITED, SIGNALED, NOT_STARTED */
+	uint8_t end;		/* FRAME_EXITED, SIGNALED, NOT_STARTED; LOST: it cannot be ended */
 	uint8_t step;
 	uint8_t cleanup;
 	bool killed;
@@ -107,8 +107,9 @@ pid_t command_start(const struct keeper_task *task, const struct keeper_surround
 		    struct keeper_report *report);
 
 /* Kills all children of this process, and theirs, until none is left. False with a reason when
- * that does not come about in so many ms. `group` is that of the command, or 0. (reap.c) */
-bool reap_all(pid_t group, int64_t patience_ms, const char **why);
+ * that does not come about in so many ms. `leader` is the command, whose group is of its pid, or 0;
+ * *status is its wait status when it was waited for here, else left alone. (reap.c) */
+bool reap_all(pid_t leader, int *status, int64_t patience_ms, const char **why);
 /* The entry of the task's environment that marks what belongs to the call, or NULL. (marked.c) */
 const char *marked_entry(const struct keeper_task *task);
 /* The same for whoever has that entry, and is of our user's or another whom we may kill. */

@@ -395,7 +395,7 @@ void keepers_close(struct agent *agent)
 		reap_pause_us(500);
 	}
 	if (agent->surroundings.adopts)
-		reap_all(0, CLOSE_MS, &why);
+		reap_all(0, NULL, CLOSE_MS, &why);
 	for (size_t i = 0; i < agent->n_keepers; i++)
 		free(agent->keepers[i]);
 	agent->n_keepers = 0;

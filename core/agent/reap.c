@@ -48,17 +48,18 @@ static void kill_child(void *data, pid_t pid)
  * killed in the next look; no process can get out of that chain, so that no child left means that
  * nothing is left.
  */
-bool reap_all(pid_t group, int64_t patience_ms, const char **why)
+bool reap_all(pid_t leader, int *status, int64_t patience_ms, const char **why)
 {
 	int64_t until = reap_clock_us() + patience_ms * 1000;
 
 	for (int look = 0;; look++) {
-		struct look children = {.group = group};
+		struct look children = {.group = leader};
+		int ended;
 		pid_t pid;
 
-		do
-			pid = waitpid(-1, NULL, WNOHANG);
-		while (pid > 0);
+		while ((pid = waitpid(-1, &ended, WNOHANG)) > 0)
+			if (pid == leader)
+				*status = ended;
 		if (pid < 0 && errno == ECHILD)
 			return true;
 		if (!system_each_child(kill_child, &children)) {

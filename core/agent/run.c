@@ -82,10 +82,23 @@ static bool time_is_up(const struct run *run)
 	return run->ended && !(run->told && group_runs(run));
 }
 
+/* The command itself may be gone although something of it does not end. */
+static void end_rest(struct run *run)
+{
+	const char *why = "";
+	int status = -1;
+	bool gone;
+
+	if (!run->ended)
+		kill(-run->pid, SIGKILL);
+	gone = reap_all(run->pid, &status, run->patience_ms, &why);
+	if (!run->ended && status >= 0)
+		run_take_status(run, status);
+	run_set_cleanup(run, gone ? FRAME_PROVEN : FRAME_UNKNOWN, gone ? "" : why);
+}
+
 bool run_is_over(struct run *run, int64_t *again_us)
 {
-	const char *why;
-
 	if (run->pid < 0) {
 		run->report.cleanup = FRAME_PROVEN;
 		return true;
@@ -96,16 +109,9 @@ bool run_is_over(struct run *run, int64_t *again_us)
 				    : run->ended ? reap_clock_us() + RUN_LOOK_US : run->kill_us;
 			return false;
 		}
-		if (!run->ended)
-			kill(-run->pid, SIGKILL);
-		if (!reap_all(run->pid, run->patience_ms, &why)) {
-			run_set_cleanup(run, FRAME_UNKNOWN, why);
-			return true;
-		}
+		end_rest(run);
+		return true;
 	}
-	/* Killed by reap_all(), which looks at nobody's status. */
-	if (!run->ended)
-		run_take_status(run, SIGKILL);
 	run_set_cleanup(run, FRAME_PROVEN, "");
 	return true;
 }

@@ -32,11 +32,13 @@ static int print_wrong(struct cli *cli, const char *sentence)
 }
 
 /* The names of all backends that a mode can be. */
-static int find_backends(struct cli *cli, struct strv *names, struct hookbox_error *error)
+static int find_backends(struct cli *cli, const struct config *config, struct strv *names,
+			 struct hookbox_error *error)
 {
 	_cleanup_strv_ struct strv dirs = {0};
 	struct plugin_files files = {0};
-	int code = cli_plugin_dirs(cli, &dirs, error);
+	int code = plugin_dirs_list(strv_view(&cli->plugin_dirs), strv_view(&config->plugin_path),
+				    &dirs, error);
 
 	if (!code)
 		code = plugin_files_find(strv_view(&dirs), &files, error);
@@ -59,38 +61,42 @@ static bool is_among(const char *name, size_t length, const struct strv *names)
 static void check_key(const struct ini_section *section, const struct ini_key *key,
 		      const struct strv *backends, struct strv *warnings)
 {
-	const char *dot = strchr(key->key, '.');
+	size_t length = strcspn(key->key, ".");
 	struct hookbox_error error = {0};
 	_cleanup_free_ char *mode = NULL;
 
-	if (!dot || is_among(key->key, (size_t)(dot - key->key), backends))
+	if (!key->key[length] || is_among(key->key, length, backends))
 		return;
-	mode = strndup(key->key, (size_t)(dot - key->key));
+	mode = strndup(key->key, length);
 	near_error(&error, -ENOENT, mode ? mode : "", strv_view(backends),
 		   "%s: [sandbox %s] %s: the key counts for nothing, as there is no backend \"%s\"",
 		   key->where, section->name, key->key, mode ? mode : "");
 	strv_add(warnings, error.message);
 }
 
-static int find_warnings(struct cli *cli, const struct config *config, struct strv *warnings,
-			 struct hookbox_error *error)
+/* What need not be wrong. It finds no error: the configuration works. */
+static void find_warnings(struct cli *cli, const struct config *config, struct strv *warnings)
 {
 	_cleanup_strv_ struct strv backends = {0};
-	int code = find_backends(cli, &backends, error);
+	struct hookbox_error error = {0};
 
-	for (size_t i = 0; i < config->ini.n_sections && !code; i++) {
+	if (find_backends(cli, config, &backends, &error)) {
+		strv_add(warnings, error.message);
+		return;
+	}
+	for (size_t i = 0; i < config->ini.n_sections; i++) {
 		const struct ini_section *section = &config->ini.sections[i];
 
 		for (size_t k = 0; k < section->n_keys && !strcmp(section->kind, "sandbox"); k++)
 			check_key(section, &section->keys[k], &backends, warnings);
 	}
-	return code ? code : warnings->failed ? error_no_memory(error) : 0;
 }
 
 static int print_right(struct cli *cli, const struct config *config, const struct strv *warnings)
 {
 	_cleanup_buf_ struct buf out = {0};
 
+	out.failed |= warnings->failed;
 	for (size_t i = 0; i < warnings->n && !cli->json; i++)
 		cli_warn("%s", warnings->v[i]);
 	if (cli->json) {
@@ -118,8 +124,9 @@ static int run_check(struct cli *cli)
 	if (cli_no_options(cli) || !cli_operands(cli, 0, 0, ""))
 		return cli->status;
 	box = cli_open(cli, NULL, &error);
-	if (!box || find_warnings(cli, host_config(box), &warnings, &error))
+	if (!box)
 		return print_wrong(cli, error.message);
+	find_warnings(cli, host_config(box), &warnings);
 	return print_right(cli, host_config(box), &warnings);
 }
 
@@ -264,8 +271,9 @@ static void show_ways(struct printer *printer, const struct config_sandbox *sand
 		show_text(printer, "agent", sandbox->agent ? agent : "off");
 	if (plugin->flags & SANDBOX_KEPT)
 		show_int(printer, "agent_idle", sandbox->agent_idle_ms);
-	if (sandbox->multiplex)
-		show_text(printer, "multiplex", sandbox->multiplex == CONFIG_YES ? "yes" : "no");
+	if (plugin->flags & SANDBOX_TRUNK)
+		show_text(printer, "multiplex",
+			  sandbox->multiplex == CONFIG_NO || !sandbox->shell ? "no" : "yes");
 	if (!(plugin->flags & SANDBOX_FRESH))
 		return;
 	show_int(printer, "pool", sandbox->pool);

@@ -239,6 +239,18 @@ static void sink_refuses(struct kit *kit)
 	expect_cancelled(kit, (struct hookbox_call){.sink = refuse_output});
 }
 
+/* The command may have ended before its words were read. */
+static void sink_refuses_last_words(struct kit *kit)
+{
+	struct hookbox_call call = {.sink = refuse_output};
+	_cleanup_result_ struct hookbox_result *result =
+		KIT_CALL(kit, call, "sh", "-c", "echo all that there is");
+
+	if (result)
+		EXPECT(kit, result->end == HOOKBOX_CANCELLED, "it ended as \"%s\"",
+		       hookbox_end_name(result->end));
+}
+
 static void cancel_before(struct kit *kit)
 {
 	struct hookbox_call call = {.cancel = hookbox_cancel_new()};
@@ -332,6 +344,7 @@ const struct kit_check kit_end_checks[] = {
 	{"a running call can be cancelled by another thread", cancel_from_thread},
 	{"a running call can be cancelled by its sink", cancel_from_sink},
 	{"a sink that refuses output ends the call", sink_refuses},
+	{"a sink that refuses the last words ends the call", sink_refuses_last_words},
 	{"a cancelled call does not start", cancel_before},
 	{"a timeout does not wait for stdin", timeout_with_endless_stdin},
 	{"20 calls at once do not mix", concurrent},

@@ -200,8 +200,8 @@ static int find_hidden(void)
 {
 	struct spawn_since since = {.pid = getpid()};
 	struct hookbox_error error = {0};
-	pid_t hidden;
-	int code, older;
+	pid_t hidden, stray;
+	int code, beside, older;
 
 	if (setresgid(65534, 65534, 65534) || setresuid(65534, 65534, 65534))
 		return 2;
@@ -212,13 +212,19 @@ static int find_hidden(void)
 		_exit(0);
 	}
 	code = leftover_kill(mark_text("", "hidden"), false, since, &error);
+	/* Nor does it look like something that was killed and does not end. */
+	stray = start_stray(mark_text(SPAWN_MARK "=", "hidden"));
+	beside = leftover_kill(mark_text("", "hidden"), false, since, &error);
+	if (end_stray(stray) != SIGKILL)
+		return 4;
 	since.ticks = spawn_since_now().ticks + 1;
 	older = leftover_kill(mark_text("", "hidden"), false, since, &error);
 	kill(hidden, SIGKILL);
 	waitpid(hidden, NULL, 0);
 	if (hidden < since.pid) /* pids have just come round: all of /proc was looked at instead */
 		return 0;
-	if (code != -EACCES || !strstr(error.message, "does not show its environment"))
+	if (code != -EACCES || beside != -EACCES ||
+	    !strstr(error.message, "does not show its environment"))
 		return 1;
 	/* It is no doubt when its pid lies among the later ones only because pids came round. */
 	return older ? 3 : 0;

@@ -33,6 +33,27 @@ static void test_failures_put_the_next_try_off(void **state)
 	close_pool(&f);
 }
 
+/* A greeting is no proof that boxes last. */
+static void test_boxes_that_die_young_are_made_more_seldom(void **state)
+{
+	int64_t begun_us = clock_us();
+	struct fixture f;
+
+	open_pool(&f, &sent_plugin, 1);
+	boxes.instead = "{ sleep 0.1; kill -KILL $$; } >/dev/null 2>&1 </dev/null & exec \"$@\"";
+	hookbox_result_free(RUN(f.sandbox, PLAIN, "echo", "cold"));
+	WAIT_FOR(stats_of(&f).deaths >= 4);
+	/* 0.25 s, 0.5 s and 1 s between them. */
+	assert_true(clock_us() - begun_us > 1750000);
+	pthread_mutex_lock(&f.lock);
+	assert_contains(f.logged.data, "end before a call comes");
+	pthread_mutex_unlock(&f.lock);
+	boxes.instead = NULL;
+	call_and_fill(&f);
+	assert_int_equal(stats_of(&f).waiting, 1);
+	close_pool(&f);
+}
+
 static void test_a_file_that_cannot_be_shown_is_sent(void **state)
 {
 	struct fixture f;
@@ -157,6 +178,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_failures_put_the_next_try_off),
+		cmocka_unit_test(test_boxes_that_die_young_are_made_more_seldom),
 		cmocka_unit_test(test_a_file_that_cannot_be_shown_is_sent),
 		cmocka_unit_test(test_a_box_where_no_agent_can_run),
 		cmocka_unit_test(test_boxes_that_are_being_made_are_ended),
