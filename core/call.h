@@ -31,6 +31,7 @@ struct sandbox {
 	uint64_t stdout_limit;
 	uint64_t stderr_limit;
 	bool agent;			/* calls may go through one */
+	bool agent_missing;		/* they would, if one was installed */
 	char *agent_path;		/* where it lies in the box; NULL: we bring it */
 	int64_t agent_idle_ms;
 	struct sandbox_box_v1 box;	/* zeroed when the backend has no such extension */
@@ -183,6 +184,11 @@ bool ending_box(struct sandbox *sandbox, const char *call_id, const struct proce
 bool ending_owner(struct sandbox *sandbox, const char *owner, bool *unlisted);
 /* Ends what calls of a killed host left behind in the box that was found. */
 bool ending_owner_in_box(struct sandbox *sandbox, const char *owner);
+/*
+ * Where these two look, as a hash of what would be started for it: another container's, cluster's
+ * or engine's differs.
+ */
+uint32_t ending_place(struct sandbox *sandbox, const char *box_id);
 
 /* Boxes of this sandbox are found and never made: what calls leave in one stays when we go. */
 static inline bool sandbox_only_finds(const struct sandbox *sandbox)

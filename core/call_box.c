@@ -35,6 +35,20 @@ static bool left_in_box(void *data, const char *owner)
 	return ending_owner_in_box(data, owner);
 }
 
+static int note(struct sandbox *sandbox, const char *box_id,
+		bool (*left)(void *data, const char *owner), void *data,
+		struct hookbox_error *error)
+{
+	const struct ledger_use use = {
+		.mode = sandbox->plugin->name,
+		.sandbox = sandbox->name,
+		.place = ending_place(sandbox, box_id),
+		.box = box_id,
+	};
+
+	return ledger_use(sandbox->context.ledger, &use, left, data, error);
+}
+
 /* Before the first call: what a killed host left in the sandbox goes. */
 static int note_use(struct sandbox *sandbox, struct hookbox_error *error)
 {
@@ -42,8 +56,7 @@ static int note_use(struct sandbox *sandbox, struct hookbox_error *error)
 	int code = 0;
 
 	if (!sandbox->noted)
-		code = ledger_use(sandbox->context.ledger, sandbox->name, sandbox->plugin->name,
-				  NULL, left_by_owner, &owners, error);
+		code = note(sandbox, NULL, left_by_owner, &owners, error);
 	sandbox->noted = !code;
 	return code;
 }
@@ -54,8 +67,7 @@ static int note_box(struct sandbox *sandbox, struct hookbox_error *error)
 	int code = 0;
 
 	if (!sandbox->box_noted && sandbox->box.find && !sandbox->started_box_id)
-		code = ledger_use(sandbox->context.ledger, sandbox->name, sandbox->plugin->name,
-				  sandbox->box_id, left_in_box, sandbox, error);
+		code = note(sandbox, sandbox->box_id, left_in_box, sandbox, error);
 	sandbox->box_noted = !code;
 	return code;
 }

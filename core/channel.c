@@ -40,8 +40,8 @@ void channel_describe_end(struct channel *channel, char *text, size_t size)
 	for (int i = channel->socket < 0; i < 2; i++)
 		for (int n = 0; n < LAST_READS && channel->process.out[i] >= 0; n++)
 			channel_read_words(channel, i);
-	text_add_last_line(&words, channel->said.data ? channel->said.data : "",
-			   channel->said.size, 300);
+	text_add_last_two_lines(&words, channel->said.data ? channel->said.data : "",
+				channel->said.size, 300);
 	if (!info.si_pid)
 		snprintf(text, size, "the connection to the agent ended%s%s",
 			 words.size ? ": " : "", words.size ? words.data : "");

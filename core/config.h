@@ -81,6 +81,7 @@ enum config_choice { CONFIG_UNSET = 0, CONFIG_YES, CONFIG_NO };
 struct config_sandbox {
 	char *name;
 	char *where;		/* "FILE:LINE" */
+	const struct ini_section *section; /* lent from config.ini; NULL: it is none of a file's */
 	char *dir;		/* directory of its file, or NULL */
 	char *mode;
 	struct strv env;	/* NAME=value or NAME; set for every call */
@@ -123,6 +124,9 @@ int config_find(char **path, struct hookbox_error *error);
 int config_load(const char *path, struct config **config, struct hookbox_error *error);
 int config_load_text(const char *text, struct config **config, struct hookbox_error *error);
 void config_free(struct config *config);
+
+/* "FILE:LINE" of the sandbox's key, or of the sandbox when it has no such key. */
+const char *config_key_where(const struct config_sandbox *sandbox, const char *key);
 
 /* Words of enums, for reading and printing; 0 / NULL when unknown. */
 const char *hook_type_name(enum hook_type type);

@@ -257,6 +257,7 @@ int config_read_sandbox(const struct ini_section *section, struct config_sandbox
 				 "%s: [sandbox %s]: a sandbox's name begins with a letter or a "
 				 "digit; write [sandbox NAME]",
 				 section->where, section->name ? section->name : "");
+	sandbox->section = section;
 	sandbox->shell = sandbox->agent = sandbox->socket = true;
 	sandbox->agent_idle_ms = AGENT_IDLE_MS;
 	sandbox->pool_max_age_ms = POOL_MAX_AGE_MS;
@@ -275,6 +276,22 @@ int config_read_sandbox(const struct ini_section *section, struct config_sandbox
 				 "isolation; give a sandbox with mode = %s another name",
 				 section->where, sandbox->mode);
 	return 0;
+}
+
+const char *config_key_where(const struct config_sandbox *sandbox, const char *key)
+{
+	const struct ini_section *section = sandbox->section;
+	size_t length = strlen(sandbox->mode);
+
+	for (size_t i = 0; section && i < section->n_keys; i++) {
+		const char *name = section->keys[i].key;
+
+		if (!strncmp(name, sandbox->mode, length) && name[length] == '.')
+			name += length + 1;
+		if (!strcmp(name, key))
+			return section->keys[i].where;
+	}
+	return sandbox->where;
 }
 
 void config_sandbox_clear(struct config_sandbox *sandbox)

@@ -7,6 +7,7 @@
 #include "call.h"
 #include "cleanup.h"
 #include "clock.h"
+#include "hash.h"
 #include "prologue.h"
 #include "result.h"
 
@@ -430,6 +431,47 @@ static bool may_be_swept(const struct sandbox *sandbox)
 	return sandbox->plugin->flags & SANDBOX_KEPT && sandbox->shell;
 }
 
+static bool sweeps_without_box_id(const struct sandbox *sandbox)
+{
+	return may_be_swept(sandbox) && !sandbox->box.find && !sandbox->box.start;
+}
+
+/* What would be started to look there, with the same call for everybody. */
+static int plan_look(struct sandbox *sandbox, const char *box_id, struct plan *plan)
+{
+	static const char *const argv[] = {"true", NULL}, *const none[] = {NULL};
+	const char *state_dir = ledger_state_dir(sandbox->context.ledger);
+	const struct sandbox_plan_request enter = {
+		.size = sizeof(enter), .purpose = SANDBOX_PURPOSE_CALL, .call_id = "look",
+		.box_id = box_id, .argv = argv, .env = none, .labels = none,
+		.state_dir = state_dir,
+	};
+	const struct sandbox_end_request check = {
+		.size = sizeof(check), .step = SANDBOX_END_CHECK, .call_id = "look",
+		.box_id = box_id, .state_dir = state_dir,
+	};
+	struct hookbox_error error = {0};
+
+	if (may_be_swept(sandbox) && (box_id || sweeps_without_box_id(sandbox)))
+		return plan_make(sandbox->plugin, sandbox->instance, &enter, plan, &error);
+	if (sandbox->plugin->plan_end)
+		return plan_make_end(sandbox->plugin, sandbox->instance, &check, plan, &error);
+	return 0;
+}
+
+uint32_t ending_place(struct sandbox *sandbox, const char *box_id)
+{
+	_cleanup_plan_ struct plan plan = {0};
+	uint32_t hash = HASH_START;
+
+	/* What cannot be planned cannot be entered either. */
+	if (plan_look(sandbox, box_id, &plan))
+		return 0;
+	for (size_t i = 0; i < plan.argv.n; i++)
+		hash = hash_add(hash, plan.argv.v[i], strlen(plan.argv.v[i]) + 1);
+	return hash;
+}
+
 bool ending_owner(struct sandbox *sandbox, const char *owner, bool *unlisted)
 {
 	_cleanup_free_ char *mark = NULL;
@@ -443,7 +485,7 @@ bool ending_owner(struct sandbox *sandbox, const char *owner, bool *unlisted)
 		!leftover_kill(mark, true, (struct spawn_since){0}, &error);
 	if (sandbox->box.list)
 		clean &= end_owner_boxes(sandbox, owner, unlisted);
-	if (may_be_swept(sandbox) && !sandbox->box.find && !sandbox->box.start)
+	if (sweeps_without_box_id(sandbox))
 		clean &= sweep_box(sandbox, mark, NULL, mark, reason);
 	return clean;
 }

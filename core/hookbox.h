@@ -77,6 +77,9 @@ struct hookbox_options {
 	const struct sandbox_plugin_v1 *const *plugins;
 	/* As `plugins`, but each replaces whatever else has its name. */
 	const struct sandbox_plugin_v1 *const *replace_plugins;
+	/* For a program that ends after one event or call: `pool` in the configuration is checked,
+	 * but no box is made ahead, which such a program would only wait for. */
+	bool no_pools;
 };
 
 /*
@@ -86,7 +89,13 @@ struct hookbox_options {
 HOOKBOX_API struct hookbox *hookbox_open(const struct hookbox_options *options,
 					 struct hookbox_error *error);
 
-/* Ends the host. No call may be running in it. NULL is ignored. Since 0.1. */
+/*
+ * Ends the host, and with it the boxes that wait in its pools and the channels to those that stay.
+ * No call may be running in it. [blocking] NULL is ignored. Since 0.1.
+ *
+ * A process that was forked from the host's has its calls, without pools and channels: these are
+ * the parent's, and hookbox_close() in the child leaves them alone.
+ */
 HOOKBOX_API void hookbox_close(struct hookbox *box);
 
 /*
@@ -110,7 +119,8 @@ enum hookbox_cleanup {
 	HOOKBOX_CLEANUP_UNKNOWN = 0,	/* not sure: see `cleanup_reason` */
 	HOOKBOX_CLEANUP_SWEPT = 1,	/* process group and all that bears the call's mark are
 					 * gone */
-	HOOKBOX_CLEANUP_PROVEN = 2,	/* the box itself is gone, or nothing was ever started */
+	HOOKBOX_CLEANUP_PROVEN = 2,	/* the box itself is gone, or the agent in it saw the last
+					 * descendant go, or nothing was ever started */
 };
 
 /* Drop and count stdout beyond its limit, instead of ending the call. (stderr always is.) */

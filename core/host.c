@@ -207,6 +207,7 @@ static int host_open(struct hookbox *box, const struct hookbox_options *options,
 		.log = &box->log,
 		.ledger = box->ledger,
 		.agent_dir = agent_file_dir(),
+		.no_pools = options->no_pools,
 	};
 	r = host_load_config(box, options, error);
 	if (!r)

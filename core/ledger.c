@@ -16,10 +16,14 @@
 
 #include "buf.h"
 #include "cleanup.h"
+#include "hash.h"
 #include "listener.h"
 #include "spawn.h"
 
 #define OWNER_SIZE 49
+/* A note is "MODE SANDBOX PLACE [BOX]"; behind LOOKED, it says where else was looked already. */
+#define PLACE_LENGTH 8
+#define LOOKED "#"
 
 struct ledger {
 	char owner[OWNER_SIZE];
@@ -31,20 +35,17 @@ struct ledger {
 	int fd; /* our file, -1 before its first line */
 };
 
-/* FNV-1a of a small file, for telling machines and boots apart; 0 when it cannot be read. */
+/* Of a small file, for telling machines and boots apart; 0 when it cannot be read. */
 static uint32_t file_hash(const char *path)
 {
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
 	unsigned char bytes[128];
-	uint32_t hash = 2166136261u;
 	ssize_t n;
 
 	if (fd < 0)
 		return 0;
 	n = read(fd, bytes, sizeof(bytes));
-	for (ssize_t i = 0; i < n; i++)
-		hash = (hash ^ bytes[i]) * 16777619u;
-	return n > 0 ? hash : 0;
+	return n > 0 ? hash_add(HASH_START, bytes, (size_t)n) : 0;
 }
 
 static unsigned int pid_namespace(void)
@@ -161,7 +162,7 @@ const char *ledger_state_dir(struct ledger *ledger)
 	return dir;
 }
 
-/* Appends "MODE SANDBOX [BOX]" to our file. Under the lock. */
+/* Appends "MODE SANDBOX PLACE [BOX]" to our file. Under the lock. */
 static int write_note(struct ledger *ledger, const char *line, struct hookbox_error *error)
 {
 	_cleanup_free_ char *path = NULL;
@@ -178,16 +179,69 @@ static int write_note(struct ledger *ledger, const char *line, struct hookbox_er
 	return 0;
 }
 
+/* ---- One killed host's file ---- */
+
+#define FILE_SIZE 16384
+
+/* The line of the text that is this one, or NULL. */
+static char *find_line(char *text, const char *line)
+{
+	char *found = text;
+
+	while ((found = strstr(found, line)) && found > text && found[-1] != '\n')
+		found++;
+	return found;
+}
+
+/* Is there a line that differs from this one in its place alone? `head` is what is before it. */
+static bool has_other_place(const char *text, const char *line, size_t head)
+{
+	const char *rest = line + head + PLACE_LENGTH;
+
+	for (; *text; text += strcspn(text, "\n"), text += *text == '\n')
+		if (!strncmp(text, line, head) && strnlen(text + head, PLACE_LENGTH) == PLACE_LENGTH &&
+		    !strncmp(text + head + PLACE_LENGTH, rest, strlen(rest)))
+			return true;
+	return false;
+}
+
+static bool has_notes(const char *text)
+{
+	for (; *text; text += strcspn(text, "\n"), text += *text == '\n')
+		if (*text != *LOOKED)
+			return true;
+	return false;
+}
+
 /*
- * One killed host's file: when it holds the line and what that stands for has been ended, the line
- * is taken out; an empty file goes.
+ * What the file stands for is ended: the line is taken out. What it used under the same name may
+ * also be the same place by another address, or another place: we look, once, and the note of it
+ * stays for who comes to that very place. True: the text has changed.
  */
-static void settle_file(int dirfd, const char *owner, const char *line,
+static bool settle_text(char text[FILE_SIZE], const char *owner, const char *looked, size_t head,
+			bool (*left)(void *data, const char *owner), void *data)
+{
+	const char *line = looked + strlen(LOOKED);
+	char *found = find_line(text, line);
+
+	if (found) {
+		if (!left(data, owner))
+			return false;
+		memmove(found, found + strlen(line), strlen(found + strlen(line)) + 1);
+		return true;
+	}
+	if (!has_other_place(text, line, head) || find_line(text, looked) ||
+	    strlen(text) + strlen(looked) >= FILE_SIZE || !left(data, owner))
+		return false;
+	strcat(text, looked);
+	return true;
+}
+
+static void settle_file(int dirfd, const char *owner, const char *looked, size_t head,
 			bool (*left)(void *data, const char *owner), void *data)
 {
 	_cleanup_close_ int fd = openat(dirfd, owner, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-	char text[16384];
-	char *found = text;
+	char text[FILE_SIZE];
 	ssize_t n;
 
 	/* Others may be settling their lines of it. */
@@ -197,17 +251,12 @@ static void settle_file(int dirfd, const char *owner, const char *line,
 	if (n < 0)
 		return;
 	text[n] = '\0';
-	while ((found = strstr(found, line)) && found > text && found[-1] != '\n')
-		found++;
-	if (found && left(data, owner)) {
-		size_t length = strlen(line);
-
-		memmove(found, found + length, strlen(found + length) + 1);
-		n -= (ssize_t)length;
+	if (settle_text(text, owner, looked, head, left, data)) {
+		n = (ssize_t)strlen(text);
 		if (pwrite(fd, text, (size_t)n, 0) != n || ftruncate(fd, n))
 			return;
 	}
-	if (n == 0)
+	if (!has_notes(text))
 		unlinkat(dirfd, owner, 0);
 }
 
@@ -225,19 +274,21 @@ static void remove_dead_socket(int dirfd, const char *name)
 		unlinkat(dirfd, name, 0);
 }
 
-int ledger_use(struct ledger *ledger, const char *sandbox, const char *mode, const char *box,
+int ledger_use(struct ledger *ledger, const struct ledger_use *use,
 	       bool (*left)(void *data, const char *owner), void *data, struct hookbox_error *error)
 {
-	_cleanup_free_ char *line = NULL;
+	_cleanup_free_ char *looked = NULL;
+	size_t head = strlen(use->mode) + 1 + strlen(use->sandbox) + 1;
 	struct dirent *entry;
 	DIR *dir = NULL;
 	int result = 0;
 
-	if (asprintf(&line, "%s %s%s%s\n", mode, sandbox, box ? " " : "", box ? box : "") < 0)
+	if (asprintf(&looked, LOOKED "%s %s %08" PRIx32 "%s%s\n", use->mode, use->sandbox,
+		     use->place, use->box ? " " : "", use->box ? use->box : "") < 0)
 		return error_no_memory(error);
 	pthread_mutex_lock(&ledger->lock);
 	if (state_dir_locked(ledger)) {
-		result = write_note(ledger, line, error);
+		result = write_note(ledger, looked + strlen(LOOKED), error);
 		if (!result)
 			dir = opendir(ledger->dir);
 	}
@@ -246,7 +297,7 @@ int ledger_use(struct ledger *ledger, const char *sandbox, const char *mode, con
 		return result;
 	while ((entry = readdir(dir)))
 		if (owner_is_dead(entry->d_name))
-			settle_file(dirfd(dir), entry->d_name, line, left, data);
+			settle_file(dirfd(dir), entry->d_name, looked, head, left, data);
 		else
 			remove_dead_socket(dirfd(dir), entry->d_name);
 	closedir(dir);

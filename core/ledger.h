@@ -8,6 +8,7 @@
 #define CORE_LEDGER_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "error.h"
 
@@ -32,13 +33,21 @@ const char *ledger_state_dir(struct ledger *ledger);
 /* [any] Something of this host may be left: its file stays for the next one when it ends. */
 void ledger_keep(struct ledger *ledger);
 
+/* What is used. Another configuration's sandbox may have the name and lead elsewhere. */
+struct ledger_use {
+	const char *mode;
+	const char *sandbox;
+	uint32_t place;		/* tells apart where it leads to */
+	const char *box;	/* one box of it, or NULL */
+};
+
 /*
- * [any] Notes that this host uses the sandbox, or one `box` of it (else NULL), before its first
- * call there. The owners of killed hosts that used the same are handed to `left`, which returns
- * true when it has ended all that they left there; then the note is crossed out. Cheap when there
- * is none.
+ * [any] Notes that this host uses a sandbox, or a box of it, before its first call there. The
+ * owners of killed hosts that used the same are handed to `left`, which returns true when it has
+ * ended all that they left there; then the note is crossed out. So are, once, those that used one
+ * of its name in another place; their note stays for who comes to that. Cheap when there is none.
  */
-int ledger_use(struct ledger *ledger, const char *sandbox, const char *mode, const char *box,
+int ledger_use(struct ledger *ledger, const struct ledger_use *use,
 	       bool (*left)(void *data, const char *owner), void *data,
 	       struct hookbox_error *error);
 

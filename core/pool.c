@@ -25,34 +25,45 @@
 
 /* ---- Open, start, stop, close ---- */
 
+static int check_network_keeper(struct sandbox *sandbox, const struct config_sandbox *config,
+				struct hookbox_error *error)
+{
+	const char *where = config_key_where(config, "network_keeper");
+	int code;
+
+	if (!config->pool)
+		return error_set(error, -EINVAL,
+				 "%s: [sandbox %s] network_keeper: only the boxes of a pool share "
+				 "a network; set pool, or remove the key", where, config->name);
+	if (!(sandbox->plugin->flags & SANDBOX_SHARES_NETWORK))
+		return error_set(error, -EINVAL,
+				 "%s: [sandbox %s] network_keeper: %s has no boxes that could "
+				 "share a network; remove the key", where, config->name,
+				 sandbox->plugin->name);
+	code = pool_box_check_network(sandbox, error);
+	if (code)
+		error_prefix(error, "%s: [sandbox %s] network_keeper", where, config->name);
+	return code;
+}
+
 static int check(struct sandbox *sandbox, const struct config_sandbox *config,
 		 struct hookbox_error *error)
 {
 	const struct sandbox_plugin_v1 *plugin = sandbox->plugin;
-	int code;
+	const char *key = config->pool ? "pool" : "network_keeper";
 
 	if (!(plugin->flags & SANDBOX_FRESH) || plugin->flags & SANDBOX_HOST_PROCESS ||
 	    !plugin->plan || sandbox->run.run || sandbox->box.find || sandbox->box.start)
 		return error_set(
 			error, -EINVAL,
-			"%s: [sandbox %s] pool: %s starts no fresh box for each call; remove "
-			"the key",
-			config->where, config->name, plugin->name);
+			"%s: [sandbox %s] %s: %s starts no fresh box for each call; remove the key",
+			config_key_where(config, key), config->name, key, plugin->name);
 	if (!config->agent)
 		return error_set(error, -EINVAL,
 				 "%s: [sandbox %s] pool: a box can only wait with an agent in it; "
-				 "remove agent = off, or the pool", config->where, config->name);
-	if (!config->network_keeper)
-		return 0;
-	if (!(plugin->flags & SANDBOX_SHARES_NETWORK))
-		return error_set(error, -EINVAL,
-				 "%s: [sandbox %s] network_keeper: %s has no boxes that could "
-				 "share a network; remove the key",
-				 config->where, config->name, plugin->name);
-	code = pool_box_check_network(sandbox, error);
-	if (code)
-		error_prefix(error, "%s: [sandbox %s] network_keeper", config->where, config->name);
-	return code;
+				 "remove agent = off, or the pool",
+				 config_key_where(config, "agent"), config->name);
+	return config->network_keeper ? check_network_keeper(sandbox, config, error) : 0;
 }
 
 static struct pool *pool_new(struct sandbox *sandbox, const struct config_sandbox *config)
@@ -98,15 +109,10 @@ int pool_open(struct sandbox *sandbox, const struct config_sandbox *config, stru
 {
 	int code;
 
-	if (!config->pool && config->network_keeper)
-		return error_set(error, -EINVAL,
-				 "%s: [sandbox %s] network_keeper: only the boxes of a pool share "
-				 "a network; set pool, or remove the key",
-				 config->where, config->name);
-	if (!config->pool)
+	if (!config->pool && !config->network_keeper)
 		return 0;
 	code = check(sandbox, config, error);
-	if (code)
+	if (code || sandbox->context.no_pools)
 		return code;
 	if (!sandbox->agent || (!sandbox->shell && !sandbox->agent_path &&
 				!(sandbox->plugin->flags & SANDBOX_MOUNTS))) {

@@ -12,6 +12,7 @@
 struct pool;
 struct pool_box;
 struct channel;
+struct frame_agent_hello;
 
 /* Makes what the config wants; *pool stays NULL when that is none. Starts nothing. */
 int pool_open(struct sandbox *sandbox, const struct config_sandbox *config, struct pool **pool,
@@ -40,6 +41,13 @@ bool pool_end_now(struct pool *pool, struct pool_box *box, char reason[SANDBOX_E
  * that makes one call and closes the sandbox starts no box for nothing.
  */
 void pool_call_ended(struct pool *pool);
+
+/*
+ * [any, blocking] For doctor: makes one box as the pool would, and ends it. 0 with what its agent
+ * said and how it is spoken to; else negative errno.
+ */
+int pool_probe(struct pool *pool, struct frame_agent_hello *agent, bool *over_socket,
+	       struct hookbox_error *error);
 
 struct pool_stats {
 	uint64_t hits;

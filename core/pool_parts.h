@@ -26,6 +26,7 @@ enum pool_way {
 	POOL_MOUNTED,			/* our file alone */
 	POOL_SENT,			/* the box's shell asks for it */
 };
+#define POOL_WAYS_FOR_ONE 3		/* a sandbox has no more of them */
 
 /* How a box is made. */
 struct pool_wish {

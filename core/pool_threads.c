@@ -4,6 +4,7 @@
  * box to the thread that started it. The warden watches the boxes that wait, and ends those that
  * are used, old or dead. The lock is never held while one of them waits for anything else.
  */
+#include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
@@ -18,6 +19,7 @@
 #define PAUSE_LONGEST_US 60000000
 /* A box that dies as young as that was not made well. */
 #define YOUNG_US 10000000
+#define YOUNG_TOLD 4 /* how many in a row are worth a warning */
 /* While more than so many wait to be ended beyond the pool's size, none is made. */
 #define ENDING_MAX 16
 #define EVENTS_AT_ONCE 16
@@ -232,7 +234,7 @@ static void take_early_death(struct pool *pool, const struct pool_box *box)
 	if (clock_us() - box->born_us >= YOUNG_US)
 		return;
 	put_off(pool);
-	if (++pool->died_young != 2)
+	if (++pool->died_young != YOUNG_TOLD)
 		return;
 	pthread_mutex_unlock(&pool->lock);
 	log_write(pool->sandbox->context.log, SANDBOX_LOG_WARNING,
@@ -295,6 +297,41 @@ static void create_one(struct pool *pool)
 		  sandbox->name, problem == CHANNEL_NO_AGENT ? "" : " until one can",
 		  error.message);
 	pthread_mutex_lock(&pool->lock);
+}
+
+/* 0; 1 when another way is worth a try; or an error. */
+static int probe_once(struct pool *pool, struct pool_box **box, struct hookbox_error *error)
+{
+	struct pool_wish wish = {0};
+	bool other;
+
+	pthread_mutex_lock(&pool->lock);
+	wish.way = pool->way;
+	pthread_mutex_unlock(&pool->lock);
+	if (!pool_box_create(pool, &wish, box, error))
+		return 0;
+	pthread_mutex_lock(&pool->lock);
+	other = try_other_way(pool, wish.way);
+	pthread_mutex_unlock(&pool->lock);
+	return other ? 1 : -EIO;
+}
+
+int pool_probe(struct pool *pool, struct frame_agent_hello *agent, bool *over_socket,
+	       struct hookbox_error *error)
+{
+	char reason[SANDBOX_ERROR_SIZE] = "";
+	struct pool_box *box = NULL;
+	int code = 1;
+
+	for (int tries = 0; tries < POOL_WAYS_FOR_ONE && code > 0; tries++)
+		code = probe_once(pool, &box, error);
+	if (code)
+		return -EIO;
+	*agent = *channel_agent(box->channel);
+	*over_socket = channel_has_socket(box->channel);
+	if (!pool_box_end(pool->sandbox, box, reason))
+		return error_set(error, -EIO, "the box may be left: %s", reason);
+	return 0;
 }
 
 /* Without the lock meanwhile. */

@@ -195,6 +195,8 @@ static int copy_settings(struct sandbox *sandbox, const struct config_sandbox *c
 	sandbox->shell = config->shell && (sandbox->plugin->flags & SANDBOX_SHELL);
 	sandbox->timeout_ms = config->timeout_ms;
 	sandbox->agent = config->agent && (config->agent_path || sandbox->context.agent_dir);
+	sandbox->agent_missing = config->agent && !sandbox->agent &&
+				 (config->pool || sandbox->plugin->flags & SANDBOX_KEPT);
 	sandbox->agent_idle_ms = config->agent_idle_ms;
 	sandbox->stdout_limit = config->stdout_limit;
 	sandbox->stderr_limit = config->stderr_limit;
@@ -350,6 +352,34 @@ static void keep_box_id(const struct sandbox_text_sink *sink, const char *text)
 	snprintf(sink->host_data, BOX_ID_SIZE, "%s", text);
 }
 
+static void find_agent(const struct probe_findings *findings, const char *where,
+		       const struct frame_agent_hello *agent)
+{
+	char what[SANDBOX_ERROR_SIZE];
+
+	snprintf(what, sizeof(what), "an agent runs %s: %s on %s %s", where, agent->name,
+		 agent->system, agent->machine);
+	findings->finding(findings->data, SANDBOX_PROBE_OK, what, NULL);
+}
+
+/* Does a box of the pool come up? */
+static void probe_pool(struct sandbox *sandbox, struct probe_findings *findings)
+{
+	struct frame_agent_hello agent;
+	struct hookbox_error error = {0};
+	char what[SANDBOX_ERROR_SIZE];
+	bool over_socket;
+
+	if (!pool_probe(sandbox->pool, &agent, &over_socket, &error)) {
+		find_agent(findings, over_socket ? "in the pool's boxes, and is spoken to over a socket"
+						 : "in the pool's boxes", &agent);
+		return;
+	}
+	snprintf(what, sizeof(what), "no box can be made for the pool: %.900s", error.message);
+	findings->finding(findings->data, SANDBOX_PROBE_WARNING, what,
+			  "until one can, every call starts cold; remove pool to do without");
+}
+
 /* Can an agent run in the box? Without one, each call takes a CLI's time. False: none runs. */
 static bool probe_agent(struct sandbox *sandbox, int64_t timeout_ms,
 			struct probe_findings *findings)
@@ -371,9 +401,7 @@ static bool probe_agent(struct sandbox *sandbox, int64_t timeout_ms,
 				  "calls are slow without one; agent = off does without");
 		return false;
 	}
-	snprintf(message, sizeof(message), "an agent runs there: %s on %s %s", agent.name,
-		 agent.system, agent.machine);
-	findings->finding(findings->data, SANDBOX_PROBE_OK, message, NULL);
+	find_agent(findings, "there", &agent);
 	return true;
 }
 
@@ -397,6 +425,12 @@ int sandbox_probe(struct sandbox *sandbox, int64_t timeout_ms,
 	probe.probe(sandbox->instance, timeout_ms, &sink);
 	if (!findings.failed && call_may_have_channel(sandbox))
 		agent = probe_agent(sandbox, timeout_ms, &findings);
+	if (!findings.failed && sandbox->pool)
+		probe_pool(sandbox, &findings);
+	if (!findings.failed && sandbox->agent_missing)
+		finding(data, SANDBOX_PROBE_WARNING, "hookbox-agent is not installed: calls are slow",
+			"install it, or set HOOKBOX_AGENT_DIR to where it is; agent = off does "
+			"without");
 	if (!findings.failed && !agent && sandbox->trunk)
 		finding(data, SANDBOX_PROBE_OK, "without an agent, its calls may share a connection",
 			NULL);

@@ -15,6 +15,7 @@ struct sandbox_host_context {
 	const struct log *log;
 	struct ledger *ledger;	/* who we are, and what killed hosts left */
 	const char *agent_dir;	/* where agents lie; NULL: there are none */
+	bool no_pools;		/* the host ends soon */
 };
 
 /* The built-in backend that runs the command as a plain process of the host. (direct.c) */

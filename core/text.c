@@ -36,15 +36,33 @@ static size_t text_character(const unsigned char *bytes, size_t n)
 	return length;
 }
 
-void text_add_last_line(struct buf *sentence, const char *bytes, size_t n, size_t limit)
+/* Cuts blank ends off; where the last line begins. */
+static size_t text_last_line(const char *bytes, size_t *n)
 {
-	size_t used = 0;
 	size_t start;
 
-	while (n && text_is_blank(bytes[n - 1]))
-		n--;
-	for (start = n; start && bytes[start - 1] != '\n'; start--)
+	while (*n && text_is_blank(bytes[*n - 1]))
+		(*n)--;
+	for (start = *n; start && bytes[start - 1] != '\n'; start--)
 		;
+	return start;
+}
+
+void text_add_last_two_lines(struct buf *sentence, const char *bytes, size_t n, size_t limit)
+{
+	size_t before = text_last_line(bytes, &n), size = sentence->size;
+
+	text_add_last_line(sentence, bytes, before, limit);
+	if (sentence->size > size)
+		buf_add_string(sentence, "; ");
+	text_add_last_line(sentence, bytes + before, n - before, limit);
+}
+
+void text_add_last_line(struct buf *sentence, const char *bytes, size_t n, size_t limit)
+{
+	size_t start = text_last_line(bytes, &n);
+	size_t used = 0;
+
 	while (start < n && text_is_blank(bytes[start]))
 		start++;
 	while (start < n) {

@@ -11,5 +11,7 @@
  * all lines are blank.
  */
 void text_add_last_line(struct buf *sentence, const char *bytes, size_t n, size_t limit);
+/* The same, and before it the line before: some CLIs end their errors with a word on their help. */
+void text_add_last_two_lines(struct buf *sentence, const char *bytes, size_t n, size_t limit);
 
 #endif

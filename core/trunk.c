@@ -70,12 +70,13 @@ int trunk_open(struct sandbox *sandbox, const struct config_sandbox *config, str
 		return error_set(error, -EINVAL,
 				 "%s: [sandbox %s] multiplex: %s makes no connections that calls "
 				 "could share; remove the key",
-				 config->where, config->name, sandbox->plugin->name);
+				 config_key_where(config, "multiplex"), config->name,
+				 sandbox->plugin->name);
 	if (config->multiplex == CONFIG_YES && !sandbox->shell)
 		return error_set(error, -EINVAL,
 				 "%s: [sandbox %s] multiplex: calls share a connection with the "
 				 "help of the sandbox's shell; remove shell = none, or multiplex",
-				 config->where, config->name);
+				 config_key_where(config, "multiplex"), config->name);
 	if (config->multiplex == CONFIG_NO || !possible || !sandbox->shell)
 		return 0;
 	*trunk = calloc(1, sizeof(**trunk));

@@ -219,6 +219,7 @@ struct hookbox *cli_open(struct cli *cli, const char *plugin_dir, struct hookbox
 		.size = sizeof(options),
 		.config_path = cli->config_path,
 		.log = log_line,
+		.no_pools = cli->command->ends_soon,
 	};
 
 	if (plugin_dir)

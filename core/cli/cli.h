@@ -43,6 +43,7 @@ struct cli_command {
 	const char *usage;	/* what follows the name */
 	const char *help;	/* its own options and what else there is to say */
 	bool decides;		/* its stdout is a decision: a failure is a deny */
+	bool ends_soon;		/* after one event or call */
 	int (*run)(struct cli *cli);
 };
 
@@ -117,6 +118,9 @@ struct hookbox *cli_open_or_fail(struct cli *cli);
 /* The plugin directories in search order. That there is no config file is fine, if none is
  * named. */
 int cli_plugin_dirs(struct cli *cli, struct strv *dirs, struct hookbox_error *error);
+
+/* Adds a sentence for each thing in a configuration that may be a slip. (config_warnings.c) */
+void cli_config_warnings(struct cli *cli, const struct config *config, struct strv *warnings);
 
 /* From now on SIGINT, SIGTERM and SIGHUP fire the returned object (NULL: no memory). */
 struct hookbox_cancel *cli_catch_signals(void);

@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* hookbox config check, show: what the configuration says, and what that comes to. */
-#include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "cleanup.h"
 #include "cli.h"
 #include "host.h"
-#include "near.h"
 #include "plugin.h"
 
 /* Stands for values that are not shown. */
@@ -29,67 +25,6 @@ static int print_wrong(struct cli *cli, const char *sentence)
 	json_put_text(&json, "error", sentence);
 	json_put_close(&json, '}');
 	return cli_print(cli, &json) ? CLI_FAILED : CLI_NO;
-}
-
-/* The names of all backends that a mode can be. */
-static int find_backends(struct cli *cli, const struct config *config, struct strv *names,
-			 struct hookbox_error *error)
-{
-	_cleanup_strv_ struct strv dirs = {0};
-	struct plugin_files files = {0};
-	int code = plugin_dirs_list(strv_view(&cli->plugin_dirs), strv_view(&config->plugin_path),
-				    &dirs, error);
-
-	if (!code)
-		code = plugin_files_find(strv_view(&dirs), &files, error);
-	strv_add(names, direct_plugin.name);
-	for (size_t i = 0; i < files.n; i++)
-		strv_add(names, files.v[i].name);
-	plugin_files_free(&files);
-	return code ? code : names->failed ? error_no_memory(error) : 0;
-}
-
-static bool is_among(const char *name, size_t length, const struct strv *names)
-{
-	for (size_t i = 0; i < names->n; i++)
-		if (!strncmp(names->v[i], name, length) && !names->v[i][length])
-			return true;
-	return false;
-}
-
-/* "MODE.key" counts in that mode alone. Where no backend has the name, it may be a slip. */
-static void check_key(const struct ini_section *section, const struct ini_key *key,
-		      const struct strv *backends, struct strv *warnings)
-{
-	size_t length = strcspn(key->key, ".");
-	struct hookbox_error error = {0};
-	_cleanup_free_ char *mode = NULL;
-
-	if (!key->key[length] || is_among(key->key, length, backends))
-		return;
-	mode = strndup(key->key, length);
-	near_error(&error, -ENOENT, mode ? mode : "", strv_view(backends),
-		   "%s: [sandbox %s] %s: the key counts for nothing, as there is no backend \"%s\"",
-		   key->where, section->name, key->key, mode ? mode : "");
-	strv_add(warnings, error.message);
-}
-
-/* What need not be wrong. It finds no error: the configuration works. */
-static void find_warnings(struct cli *cli, const struct config *config, struct strv *warnings)
-{
-	_cleanup_strv_ struct strv backends = {0};
-	struct hookbox_error error = {0};
-
-	if (find_backends(cli, config, &backends, &error)) {
-		strv_add(warnings, error.message);
-		return;
-	}
-	for (size_t i = 0; i < config->ini.n_sections; i++) {
-		const struct ini_section *section = &config->ini.sections[i];
-
-		for (size_t k = 0; k < section->n_keys && !strcmp(section->kind, "sandbox"); k++)
-			check_key(section, &section->keys[k], &backends, warnings);
-	}
 }
 
 static int print_right(struct cli *cli, const struct config *config, const struct strv *warnings)
@@ -126,7 +61,7 @@ static int run_check(struct cli *cli)
 	box = cli_open(cli, NULL, &error);
 	if (!box)
 		return print_wrong(cli, error.message);
-	find_warnings(cli, host_config(box), &warnings);
+	cli_config_warnings(cli, host_config(box), &warnings);
 	return print_right(cli, host_config(box), &warnings);
 }
 

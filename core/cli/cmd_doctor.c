@@ -52,9 +52,10 @@ static void add_finding(void *data, uint32_t status, const char *what, const cha
 	fflush(stdout);
 }
 
-static void examine_config(struct doctor *doctor, struct hookbox *box,
+static void examine_config(struct doctor *doctor, struct cli *cli, struct hookbox *box,
 			   const struct hookbox_error *error)
 {
+	_cleanup_strv_ struct strv warnings = {0};
 	char what[1024];
 
 	doctor->area = "config";
@@ -66,6 +67,9 @@ static void examine_config(struct doctor *doctor, struct hookbox *box,
 	snprintf(what, sizeof(what), "%s and all that it names were loaded",
 		 host_config(box)->path);
 	add_finding(doctor, SANDBOX_PROBE_OK, what, NULL);
+	cli_config_warnings(cli, host_config(box), &warnings);
+	for (size_t i = 0; i < warnings.n; i++)
+		add_finding(doctor, SANDBOX_PROBE_WARNING, warnings.v[i], NULL);
 }
 
 static void examine_plugin(struct doctor *doctor, const struct plugin_file *file)
@@ -132,7 +136,7 @@ static int run_doctor(struct cli *cli)
 		json_put_open(&doctor.out, "findings", '[');
 	}
 	box = cli_open(cli, NULL, &error);
-	examine_config(&doctor, box, &error);
+	examine_config(&doctor, cli, box, &error);
 	examine_plugins(&doctor, cli);
 	if (box)
 		examine_sandboxes(&doctor, box);

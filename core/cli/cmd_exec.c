@@ -192,5 +192,6 @@ const struct cli_command cmd_exec = {
 		"                        environment's; may be repeated\n"
 		"      --workdir DIR     the command's directory, absolute, in the box\n"
 		"      --timeout TIME    a number with ms, s, m or h (plain: ms); 0: none\n",
+	.ends_soon = true,
 	.run = run_exec,
 };

@@ -254,6 +254,7 @@ const struct cli_command cmd_run = {
 		"      --phase PHASE     the event's phase; needed if the hook listens to several\n"
 		VERBOSE_HELP,
 	.decides = true,
+	.ends_soon = true,
 	.run = run_run,
 };
 
@@ -265,5 +266,6 @@ const struct cli_command cmd_emit = {
 		"TYPE is provider, tool, session or eval; eval has no PHASE.\n\n"
 		VERBOSE_HELP,
 	.decides = true,
+	.ends_soon = true,
 	.run = run_emit,
 };

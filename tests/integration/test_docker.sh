@@ -14,6 +14,7 @@ tap_dir
 id=hookbox-test-$$
 box=$id-box		# a container that runs
 still=$id-still		# ... that does not
+other=$id-other		# another one that does
 inert=$id-inert		# an image whose entrypoint ignores the command
 proxy_pid=
 
@@ -21,7 +22,7 @@ proxy_pid=
 remove_all()
 {
 	[ -z "$proxy_pid" ] || kill "$proxy_pid" 2>/dev/null
-	docker rm -f "$box" "$still" >/dev/null 2>&1
+	docker rm -f "$box" "$still" "$other" >/dev/null 2>&1
 	docker rmi "$inert" >/dev/null 2>&1
 	rm -rf "$dir"
 }
@@ -317,6 +318,19 @@ wait "$pid" 2>/dev/null
 in_box exec true
 is "$status/$(box_sleepers)" 0/0 \
 	"after a killed hookbox, the next call ends what it left in the container"
+
+docker run -d --init --name "$other" --network none --log-driver none "$image" sleep 86400 >/dev/null
+for place in "$box" "$other"; do
+	printf '[sandbox exec]\nmode = docker_exec\nagent = off\ncontainer = %s\n' "$place" >"$dir/$place.ini"
+done
+HOOKBOX_CONFIG=$dir/$box.ini begin exec
+wait_for "the command to begin" two_sleepers
+kill -s KILL "$pid"
+wait "$pid" 2>/dev/null
+run exec -c "$dir/$other.ini" --sandbox exec -- true </dev/null
+is "$status/$(box_sleepers)" 0/2 "... but not one whose sandbox of that name is another container"
+run exec -c "$dir/$box.ini" --sandbox exec -- true </dev/null
+is "$status/$(box_sleepers)" 0/0 "... which leaves the note for who comes to the right one"
 nothing_left "calls that were ended"
 
 # ---- An engine that goes away under a call ----

@@ -100,7 +100,7 @@ no_containers()
 }
 
 run exec -c "$dir/hookbox.ini" --sandbox "$id" -- true </dev/null
-like "$status/$err" "125/*hookbox.ini:5: *sandbox none* pool: *" "a pool of boxes that stay is refused"
+like "$status/$err" "125/*hookbox.ini:8: *sandbox none* pool: *" "a pool of boxes that stay is refused"
 
 # ---- Hits ----
 
@@ -193,7 +193,7 @@ refuse_shared()
 		echo "$1"
 	} >"$dir/refused.ini"
 	run exec -c "$dir/refused.ini" --sandbox "$id" -- true </dev/null
-	like "$status/$err" "125/*$dir/refused.ini:1: *sandbox $id* network_keeper: docker_run: $2" \
+	like "$status/$err" "125/*$dir/refused.ini:5: *sandbox $id* network_keeper: docker_run: $2" \
 		"no shared network with $1"
 }
 refuse_shared "extra_args = --hostname=x" 'extra_args: "--hostname=x" is for a container with *; remove it*'
@@ -314,5 +314,22 @@ is "$(containers | wc -l)" 3 "a killed host leaves what is frozen"
 run exec -c "$dir/network.ini" --sandbox "$id" -- echo next </dev/null
 is "$status/$out" 0/next "the next host's call works"
 no_containers "the killed host"
+
+# ---- hookbox doctor ----
+
+run doctor -c "$dir/two.ini"
+like "$status/$out" "0/*an agent runs in the pool's boxes, and is spoken to over a socket: *" \
+	"doctor makes a box for the pool"
+{
+	cat "$dir/two.ini"
+	echo "agent = /nowhere/agent"
+} >"$dir/nowhere.ini"
+run doctor -c "$dir/nowhere.ini"
+like "$out" "*warning sandbox $id: no box can be made for the pool: */nowhere/agent*remove pool*" \
+	"... and says why when there is none"
+HOOKBOX_AGENT_DIR=$dir/nowhere run doctor -c "$dir/two.ini"
+like "$out" "*warning sandbox $id: hookbox-agent is not installed*HOOKBOX_AGENT_DIR*" \
+	"... or why there is no pool"
+no_containers doctor
 
 tap_done

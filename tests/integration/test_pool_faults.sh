@@ -194,9 +194,8 @@ fault stopped "an agent that was stopped" 'lost 0 proven * has not answered for 
 # Orphans of a box that waits become the agent's.
 wait_until_full
 box=$(boxes | head -n 1)
-docker exec "$box" sh -c '(sleep 1 &)'
-wait_for "the orphan" agent_has_children
-wait_for "the end of the orphan" agent_has_none
+docker exec "$box" sh -c '(sleep 3 >/dev/null 2>&1 </dev/null &)'
+wait_for "the orphan" agent_has_children && wait_for "the end of the orphan" agent_has_none
 ok $? "the agent of a box that waits takes care of its orphans"
 
 # It runs the command itself, as the first process of the box, which no signal of theirs reaches.
