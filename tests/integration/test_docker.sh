@@ -27,6 +27,8 @@ remove_all()
 	rm -rf "$dir"
 }
 trap remove_all EXIT
+# Notes of engines that nobody comes to again go with it.
+export XDG_RUNTIME_DIR="$dir"
 
 awkward='a,b "c" =d  e'
 mkdir "$dir/hooks" "$dir/$awkward"
