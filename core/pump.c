@@ -263,15 +263,25 @@ static void read_output(struct pump *pump, int index)
 	}
 }
 
+/* How the process ends may be its own affair by now; that output was lost is none. */
+static void cancel(struct pump *pump, bool loses_output)
+{
+	if (loses_output && !pump->stopping)
+		pump->stopping = SPAWN_CANCELLED;
+	stop_process(pump, SPAWN_CANCELLED);
+}
+
 /* A reader that is gone ends the call, whether or not there is something to write. */
 static void write_relay(struct pump *pump, int index)
 {
 	struct buf *waiting = pump->request->stream[index].relay;
 
-	if (!waiting->size)
+	if (!waiting->size) {
 		relay_close(&pump->relay[index]);
-	if (!waiting->size || relay_write(&pump->relay[index], waiting))
-		stop_process(pump, SPAWN_CANCELLED);
+		cancel(pump, false);
+	} else if (relay_write(&pump->relay[index], waiting)) {
+		cancel(pump, true);
+	}
 }
 
 static size_t relay_waiting(const struct pump *pump, int index)
@@ -351,7 +361,7 @@ static void serve(struct pump *pump, const struct pollfd *fds)
 	if (fds[WATCH_PID].revents)
 		see_end(pump);
 	if (fds[WATCH_CANCEL].revents && (!pump->ended || any_relay_waiting(pump)))
-		stop_process(pump, SPAWN_CANCELLED);
+		cancel(pump, any_relay_waiting(pump));
 }
 
 /* Waits and serves. Where the system refuses to poll, the process is ended by the clock alone. */

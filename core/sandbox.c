@@ -352,8 +352,8 @@ static void keep_box_id(const struct sandbox_text_sink *sink, const char *text)
 	snprintf(sink->host_data, BOX_ID_SIZE, "%s", text);
 }
 
-static void find_agent(const struct probe_findings *findings, const char *where,
-		       const struct frame_agent_hello *agent)
+static void report_agent(const struct probe_findings *findings, const char *where,
+			 const struct frame_agent_hello *agent)
 {
 	char what[SANDBOX_ERROR_SIZE];
 
@@ -371,8 +371,8 @@ static void probe_pool(struct sandbox *sandbox, struct probe_findings *findings)
 	bool over_socket;
 
 	if (!pool_probe(sandbox->pool, &agent, &over_socket, &error)) {
-		find_agent(findings, over_socket ? "in the pool's boxes, and is spoken to over a socket"
-						 : "in the pool's boxes", &agent);
+		report_agent(findings, over_socket ? "in the pool's boxes, and is spoken to over a "
+						     "socket" : "in the pool's boxes", &agent);
 		return;
 	}
 	snprintf(what, sizeof(what), "no box can be made for the pool: %.900s", error.message);
@@ -401,7 +401,7 @@ static bool probe_agent(struct sandbox *sandbox, int64_t timeout_ms,
 				  "calls are slow without one; agent = off does without");
 		return false;
 	}
-	find_agent(findings, "there", &agent);
+	report_agent(findings, "there", &agent);
 	return true;
 }
 

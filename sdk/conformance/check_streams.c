@@ -2,6 +2,7 @@
 /* stdin, stdout and stderr: byte for byte, whatever the size and the way. */
 #include "kit.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -221,6 +222,57 @@ static void stream_to_descriptor(struct kit *kit)
 	buf_free(&reader.got);
 }
 
+struct leaver {
+	struct kit *kit;
+	int fds[2];
+};
+
+/* Nothing was read of a full pipe, and the command has long ended. */
+static void *leave(void *data)
+{
+	struct leaver *leaver = data;
+
+	usleep((useconds_t)leaver->kit->patience_ms * 2000);
+	close(leaver->fds[0]);
+	return NULL;
+}
+
+static bool fill_pipe(int fds[2])
+{
+	char bytes[4096] = "";
+
+	if (pipe2(fds, O_CLOEXEC | O_NONBLOCK))
+		return false;
+	while (write(fds[1], bytes, sizeof(bytes)) > 0)
+		;
+	return errno == EAGAIN;
+}
+
+/* What is lost must not look like a clean end. */
+static void reader_leaves(struct kit *kit)
+{
+	_cleanup_close_ int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	struct hookbox_call call = {.use_output_fds = true, .stderr_fd = null};
+	_cleanup_result_ struct hookbox_result *result = NULL;
+	struct leaver leaver = {.kit = kit};
+	pthread_t thread;
+
+	EXPECT(kit, fill_pipe(leaver.fds), "no pipe could be made and filled");
+	if (pthread_create(&thread, NULL, leave, &leaver)) {
+		close(leaver.fds[0]);
+		close(leaver.fds[1]);
+		kit_fail(kit, "no thread could be made");
+		return;
+	}
+	call.stdout_fd = leaver.fds[1];
+	result = KIT_CALL(kit, call, "sh", "-c", "echo all that there is");
+	pthread_join(thread, NULL);
+	close(leaver.fds[1]);
+	if (result)
+		EXPECT(kit, result->end == HOOKBOX_CANCELLED, "it ended as \"%s\"",
+		       hookbox_end_name(result->end));
+}
+
 const struct kit_check kit_stream_checks[] = {
 	{"an empty stdin reaches the command", stdin_empty},
 	{"one byte of stdin reaches the command", stdin_one_byte},
@@ -236,5 +288,6 @@ const struct kit_check kit_stream_checks[] = {
 	{"output is counted", output_total},
 	{"output goes to a sink as it comes", stream_to_sink},
 	{"output goes to descriptors as it comes, to slow readers too", stream_to_descriptor},
+	{"a reader that leaves before it has all of the output ends the call", reader_leaves},
 	{0},
 };
