@@ -40,24 +40,38 @@
 	"done\n"                                                                                  \
 	"}\n"
 
-/* _hb_k MARK: kills whatever bears a mark beginning with MARK, until a look finds none. */
+/* In /proc/PID/stat: its environment, which is there, is of no bytes (env_start and env_end). */
+#define NO_ENVIRONMENT "^[0-9]* (.*) [A-Z]\\( [0-9-]*\\)\\{46\\} \\([1-9][0-9]*\\) \\2 "
+
+/*
+ * _hb_k MARK: kills whatever bears a mark beginning with MARK, until a look finds none. In the middle
+ * of execve() a process has a program and shows no environment: it is looked at until it does, and
+ * then all are once more, for what passed through that between two looks. Dead ones and the kernel's
+ * have no program.
+ */
 #define SWEEP_FUNCTION                                                                            \
 	CLOCK_FUNCTION                                                                            \
 	PROCESSES_FUNCTION                                                                        \
 	"_hb_k() {\n"                                                                             \
 	"_hb_p=unknown\n"                                                                         \
 	"[ -r /proc/self/environ ] || return 2\n"                                                 \
-	"_hb_j=0\n"                                                                               \
+	"_hb_j=0 _hb_e=\n"                                                                        \
 	"while [ $_hb_j -lt 100 ]; do\n"                                                          \
 	"_hb_j=$((_hb_j+1))\n"                                                                    \
 	"_hb_g\n"                                                                                 \
 	"[ \"$_hb_p\" ] || return 0\n"                                                            \
 	"command -v grep >/dev/null || return 2\n"                                                \
 	"_hb_l=$(grep -l \"" SPAWN_MARK "=$1\" $_hb_p 2>/dev/null)\n"                              \
-	"[ \"$_hb_l\" ] || return 0\n"                                                            \
 	"for _hb_q in $_hb_l; do\n"                                                               \
 	"_hb_q=${_hb_q#/proc/}\n"                                                                 \
 	"kill -9 ${_hb_q%/environ}\n"                                                             \
+	"done\n"                                                                                  \
+	"[ \"$_hb_l\" ] && _hb_e= && continue\n"                                                  \
+	"[ \"$_hb_e\" ] && return 0\n"                                                            \
+	"_hb_e=1\n"                                                                               \
+	"for _hb_q in $(grep -L '' $_hb_p 2>/dev/null); do\n"                                     \
+	"_hb_q=${_hb_q%environ}\n"                                                                \
+	"[ -e ${_hb_q}exe ] && ! grep -q '" NO_ENVIRONMENT "' ${_hb_q}stat && _hb_e=\n"           \
 	"done\n"                                                                                  \
 	"done\n"                                                                                  \
 	"return 1\n"                                                                              \

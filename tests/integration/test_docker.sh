@@ -333,6 +333,23 @@ run exec -c "$dir/$other.ini" --sandbox exec -- true </dev/null
 is "$status/$(box_sleepers)" 0/2 "... but not one whose sandbox of that name is another container"
 run exec -c "$dir/$box.ini" --sandbox exec -- true </dev/null
 is "$status/$(box_sleepers)" 0/0 "... which leaves the note for who comes to the right one"
+
+# What was in the middle of execve() when the call's leftovers were looked for was missed at times.
+leave_often()
+{
+	for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30; do
+		hookbox exec -c "$dir/$box.ini" --sandbox exec -- \
+			sh -c 'sleep 1000 >/dev/null 2>&1 </dev/null &' </dev/null || echo failed
+	done
+}
+leavers=
+for i in 1 2 3 4 5 6; do
+	leave_often >"$dir/leave.$i" 2>&1 &
+	leavers="$leavers $!"
+done
+# shellcheck disable=SC2086 # a list of words
+wait $leavers
+is "$(cat "$dir"/leave.*)/$(box_sleepers)" /0 "what is just starting does not outlive its call"
 nothing_left "calls that were ended"
 
 # ---- An engine that goes away under a call ----
